@@ -1,0 +1,160 @@
+"""Calls to language models that always answer, as fast as possible.
+
+The map. Imports run downward only; `pyproject.toml` has it as a contract that the tests check.
+
+    faces      cli | testing               how people hold it
+    above      sim                         a simulated provider, without Hypothesis
+    client     _client, _stream, _map, _router, _config       push to pull, lifetimes
+    plugins    plugin, _plugins, _own, _hookspecs             find, load, list; the authors' door
+    policies   policies                    one idea a file; policies never know each other
+    engines    _attempts                   one mechanism under retry and fallback
+    chain      _provider, _chain, _listen, _tasks, _instrument
+    call       _call                       one request in flight
+    values     _deltas, _request, _response, _messages, _ledger, _plain, errors
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from llmmw._call import Call as Call
+from llmmw._chain import Handler as Handler
+from llmmw._chain import Middleware as Middleware
+from llmmw._chain import chain as chain
+from llmmw._chain import describe as describe
+from llmmw._deltas import Delta as Delta
+from llmmw._deltas import PartDelta as PartDelta
+from llmmw._deltas import PartEnd as PartEnd
+from llmmw._deltas import PartStart as PartStart
+from llmmw._deltas import ResponseStart as ResponseStart
+from llmmw._deltas import Restarted as Restarted
+from llmmw._messages import CachePoint as CachePoint
+from llmmw._messages import Citation as Citation
+from llmmw._messages import MediaPart as MediaPart
+from llmmw._messages import Message as Message
+from llmmw._messages import OpaquePart as OpaquePart
+from llmmw._messages import Part as Part
+from llmmw._messages import ReasoningPart as ReasoningPart
+from llmmw._messages import TextPart as TextPart
+from llmmw._messages import TokenLogprob as TokenLogprob
+from llmmw._messages import ToolCallPart as ToolCallPart
+from llmmw._messages import ToolResultPart as ToolResultPart
+from llmmw._request import Choice as Choice
+from llmmw._request import CountTokens as CountTokens
+from llmmw._request import Embed as Embed
+from llmmw._request import Generate as Generate
+from llmmw._request import Grammar as Grammar
+from llmmw._request import JsonObject as JsonObject
+from llmmw._request import JsonSchema as JsonSchema
+from llmmw._request import Reasoning as Reasoning
+from llmmw._request import Request as Request
+from llmmw._request import Score as Score
+from llmmw._request import ServerTool as ServerTool
+from llmmw._request import Tool as Tool
+from llmmw._request import ToolNames as ToolNames
+from llmmw._response import Embeddings as Embeddings
+from llmmw._response import Finish as Finish
+from llmmw._response import Generation as Generation
+from llmmw._response import Response as Response
+from llmmw._response import Scores as Scores
+from llmmw._response import TokenCount as TokenCount
+from llmmw._response import Usage as Usage
+
+if TYPE_CHECKING:
+    from llmmw._client import Client as Client
+    from llmmw._client import default_stack as default_stack
+    from llmmw._map import Item as Item
+    from llmmw._map import Progress as Progress
+    from llmmw._plugins import Plugins as Plugins
+    from llmmw._stream import Stream as Stream
+    from llmmw.policies import Attempts as Attempts
+    from llmmw.policies import Budget as Budget
+    from llmmw.policies import Fallback as Fallback
+    from llmmw.policies import Retry as Retry
+    from llmmw.policies import Timeout as Timeout
+
+# Imported when first used: what stands above the chain, and what imports pluggy.
+_LATER = {
+    "Client": "llmmw._client",
+    "default_stack": "llmmw._client",
+    "Item": "llmmw._map",
+    "Progress": "llmmw._map",
+    "Plugins": "llmmw._plugins",
+    "Stream": "llmmw._stream",
+    "Attempts": "llmmw.policies",
+    "Budget": "llmmw.policies",
+    "Fallback": "llmmw.policies",
+    "Retry": "llmmw.policies",
+    "Timeout": "llmmw.policies",
+    "errors": "llmmw.errors",
+    "policies": "llmmw.policies",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'llmmw' has no attribute {name!r}")
+    module = import_module(_LATER[name])
+    found = module if name == _LATER[name].rpartition(".")[2] else getattr(module, name)
+    globals()[name] = found
+    return found
+
+
+__all__ = [
+    "Attempts",
+    "Budget",
+    "CachePoint",
+    "Call",
+    "Choice",
+    "Citation",
+    "Client",
+    "CountTokens",
+    "Delta",
+    "Embed",
+    "Embeddings",
+    "Fallback",
+    "Finish",
+    "Generate",
+    "Generation",
+    "Grammar",
+    "Handler",
+    "Item",
+    "JsonObject",
+    "JsonSchema",
+    "MediaPart",
+    "Message",
+    "Middleware",
+    "OpaquePart",
+    "Part",
+    "PartDelta",
+    "PartEnd",
+    "PartStart",
+    "Plugins",
+    "Progress",
+    "Reasoning",
+    "ReasoningPart",
+    "Request",
+    "Response",
+    "ResponseStart",
+    "Restarted",
+    "Retry",
+    "Score",
+    "Scores",
+    "ServerTool",
+    "Stream",
+    "TextPart",
+    "Timeout",
+    "TokenCount",
+    "TokenLogprob",
+    "Tool",
+    "ToolCallPart",
+    "ToolNames",
+    "ToolResultPart",
+    "Usage",
+    "chain",
+    "default_stack",
+    "describe",
+]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

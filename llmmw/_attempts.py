@@ -1,0 +1,303 @@
+"""The engine of retry and fallback: start another attempt of this call, on a target, at a time.
+
+Policies are pure: each looks at the history and proposes the next start, or nothing. The engine
+takes the earliest proposal that fits the deadline, the bound and the budget, and gives up when
+there is none. (Design §6; gRPC proposal A6 treats retries and hedges as one in the same way.)
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import attrs
+import trio
+
+from llmmw._call import Attempt, Call
+from llmmw._chain import Handler
+from llmmw._deltas import Restarted
+from llmmw._ledger import (
+    AttemptEnded,
+    AttemptFirst,
+    AttemptStarted,
+    BudgetRefused,
+    StreamRestarted,
+    WaitStarted,
+)
+from llmmw._listen import Gate
+from llmmw._request import Request
+from llmmw._response import Response
+from llmmw.errors import CallShed, LLMError, StreamInterrupted
+
+__all__ = ["Budget", "History", "Plan", "Proposer", "Record", "Start"]
+
+
+@attrs.define(eq=False)
+class Record:
+    """One attempt of a call as policies see it."""
+
+    number: int
+    target: str
+    reason: str
+    opened: float
+    ended: float | None = None
+    error: LLMError | None = None
+    told: bool = False
+    """The caller has heard some of it; there can be no other attempt."""
+    chance: float = 0.0
+    """A number from [0, 1) drawn when it ended, so that asking twice gives the same answer."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether it takes a place in the bound: not when it was never sent."""
+        return not isinstance(self.error, CallShed)
+
+
+@attrs.define(eq=False)
+class History:
+    """The attempts of one call, in order. `request` is the call's own, before any patch."""
+
+    request: Request
+    records: list[Record] = attrs.field(factory=list)
+    requests: dict[str, Request] = attrs.field(factory=dict)
+    """What each target was asked, in the order of their first use."""
+
+    def on(self, target: str) -> list[Record]:
+        """The attempts on one target."""
+        return [record for record in self.records if record.target == target]
+
+    @property
+    def targets(self) -> list[str]:
+        """The targets used, in the order of their first use."""
+        return list(self.requests)
+
+
+@attrs.frozen
+class Start:
+    """A proposal: another attempt on `target` at time `at`; `request` is what it asks."""
+
+    target: str
+    at: float
+    reason: str
+    request: Request
+    why: str = "backoff"
+    """What it waits for, if it waits."""
+    last_resort: bool = False
+    """Only wanted if no other policy proposes anything."""
+
+
+class Proposer(Protocol):
+    """A policy that joins in one plan."""
+
+    @property
+    def extra(self) -> int:
+        """How many attempts it may add to the first."""
+
+    def propose(self, history: History, now: float) -> Start | None:
+        """The next attempt it would make, or `None`. Pure; called after every event."""
+
+
+@attrs.define(eq=False)
+class Budget:
+    """A token bucket for extra attempts, one account a destination.
+
+    Every call deposits `ratio` at the target it goes to first, whether it succeeds or not; every
+    repeated attempt on a target takes 1 from that target's account before it waits. `floor`
+    tokens a second come by themselves. It never delays a first attempt, and a fallback's first
+    visit to another target is no repetition: it takes nothing.
+
+    So on each destination, for every span of time: repetitions ≤ cap + ratio·calls + floor·t.
+    """
+
+    ratio: float = 0.2
+    cap: float = 10.0
+    floor: float = 0.1
+    _accounts: dict[str, tuple[float, float]] = attrs.field(factory=dict, init=False, repr=False)
+
+    def balance(self, target: str, now: float) -> float:
+        """What the account holds at `now`."""
+        held, since = self._accounts.get(target, (self.cap, now))
+        return min(self.cap, held + self.floor * max(0.0, now - since))
+
+    def deposit(self, target: str, now: float) -> None:
+        """A call begins at `target`."""
+        if target in self._accounts:  # an account that was never drawn on is full anyway
+            held = self.balance(target, now) + self.ratio
+            if held >= self.cap:
+                del self._accounts[target]
+            else:
+                self._accounts[target] = (held, now)
+
+    def take(self, target: str, now: float) -> bool:
+        """Take one token for a repeated attempt, or refuse at once and change nothing."""
+        held = self.balance(target, now)
+        if held < 1.0:
+            return False
+        self._accounts[target] = (held - 1.0, now)
+        return True
+
+    def statistics(self) -> dict[str, float]:
+        """The balance of every account that is not full, as of its last change."""
+        return {target: held for target, (held, _) in self._accounts.items()}
+
+
+@attrs.frozen(eq=False)
+class Plan:
+    """Policies, a budget and a bound, as one middleware."""
+
+    policies: Sequence[Proposer]
+    budget: Budget
+    max_attempts: int
+
+    async def __call__(self, call: Call, next: Handler) -> Response:
+        now = trio.current_time()
+        target = call.request.model
+        self.budget.deposit(target, now)
+        start: Start | None = Start(target, now, "first", call.request)
+        history = History(call.request)
+        while start is not None:
+            response = await _attempt(call, next, start, history)
+            if response is not None:
+                return response
+            start = self._following(call, history)
+            if start is not None:
+                await _wait(call, start)
+                if call.listener is not None and _heard(history):
+                    await _restart(call, history)
+        raise _verdict(history)
+
+    def _following(self, call: Call, history: History) -> Start | None:
+        """The next attempt, paid for; or `None`, and there will be no other."""
+        records = history.records
+        if records[-1].told or sum(record.counts for record in records) >= self.max_attempts:
+            return None
+        now = trio.current_time()
+        latest = trio.current_effective_deadline()
+        proposals = [
+            start
+            for policy in self.policies
+            if (start := policy.propose(history, now)) is not None
+            and (start.at <= now or start.at < latest)
+        ]
+        for start in sorted(proposals, key=lambda s: (s.last_resort, max(s.at, now))):
+            if not any(record.counts for record in history.on(start.target)):
+                return start
+            if self.budget.take(start.target, now):
+                return start
+            call.ledger.write(BudgetRefused(now, start.target, call.attempt.number))
+        return None
+
+
+@attrs.define(eq=False)
+class _Heard(Record):
+    """A record with the gate that stood before the caller's listener."""
+
+    gate: Gate | None = None
+
+
+def _heard(history: History) -> bool:
+    last = history.records[-1]
+    return isinstance(last, _Heard) and last.gate is not None and last.gate.passed
+
+
+async def _restart(call: Call, history: History) -> None:
+    reason = type(history.records[-1].error).__name__
+    call.ledger.write(StreamRestarted(trio.current_time(), reason))
+    assert call.listener is not None
+    await call.listener(Restarted(reason))
+
+
+async def _wait(call: Call, start: Start) -> None:
+    now = trio.current_time()
+    if start.at > now:
+        call.ledger.write(WaitStarted(now, start.at, start.why, call.attempt.number))
+        await trio.sleep_until(start.at)
+
+
+async def _attempt(
+    call: Call, next: Handler, start: Start, history: History
+) -> Response | None:
+    """One attempt: its response, or `None` and an error in the history."""
+    ledger = call.ledger
+    number = ledger.next_number()
+    attempt = Attempt(number, start.reason, start.target)
+    opened = trio.current_time()
+    record = _Heard(number, start.target, start.reason, opened)
+    history.records.append(record)
+    history.requests.setdefault(start.target, start.request)
+    ledger.write(AttemptStarted(opened, number, start.target, start.reason, call.attempt.number))
+    if call.listener is None:
+        inner = call.replace(request=start.request, attempt=attempt)
+    else:
+        gate = Gate.before(
+            call, lambda: ledger.write(AttemptFirst(trio.current_time(), number))
+        )
+        record.gate = gate
+        inner = call.replace(request=start.request, attempt=attempt, listener=gate)
+    outcome, message = "cancelled", ""
+    response: Response | None = None
+    try:
+        response = await next(inner)
+        outcome = "ok"
+        if record.gate is not None:
+            await record.gate.release()
+        return response
+    except LLMError as error:
+        outcome, message = type(error).__name__, error.message
+        _fail(call, record, error)
+        return None
+    except Exception as error:
+        outcome = type(error).__name__
+        raise
+    finally:
+        record.ended = trio.current_time()
+        spent = response.usage if response is not None else None
+        ledger.write(
+            AttemptEnded(
+                record.ended,
+                number,
+                outcome,
+                message,
+                spent.input_tokens if spent else None,
+                spent.output_tokens if spent else None,
+            )
+        )
+
+
+def _fail(call: Call, record: _Heard, error: LLMError) -> None:
+    source = call.host.random if call.host is not None else random
+    record.chance = source.random()
+    record.error = error
+    if record.gate is not None:
+        record.told = record.gate.told
+        if error.partial is None and record.gate.fold.anything:
+            error.partial = record.gate.fold.response()
+
+
+def _verdict(history: History) -> LLMError:
+    """The error of the attempt that was told, else of the first target's last attempt."""
+    told = [record for record in history.records if record.told]
+    chosen = (told or history.on(history.records[0].target))[-1].error
+    assert chosen is not None
+    errors = [one for record in history.records for one in _all_of(record.error)]
+    if told and not isinstance(chosen, StreamInterrupted):
+        cut = StreamInterrupted(
+            f"the answer broke off: {chosen.message}",
+            provider=chosen.provider,
+            model=chosen.model,
+            status=chosen.status,
+            code=chosen.code,
+            request_id=chosen.request_id,
+            partial=chosen.partial,
+        )
+        cut.__cause__ = chosen
+        chosen = cut
+    if len(errors) > 1:
+        chosen.attempts = tuple(errors)
+    return chosen
+
+
+def _all_of(error: LLMError | None) -> Iterator[LLMError]:
+    if error is not None:
+        yield from error.attempts or (error,)

@@ -1,0 +1,107 @@
+"""One request in flight."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import attrs
+import trio
+
+from llmmw._deltas import Delta
+from llmmw._ledger import AttemptSent, Ledger
+from llmmw._request import Request
+from llmmw.errors import ConfigError
+
+if TYPE_CHECKING:
+    from llmmw._tasks import Host
+
+__all__ = ["Attempt", "Call", "Listener", "OnInterrupt"]
+
+Listener: TypeAlias = Callable[[Delta], Awaitable[None]]
+OnInterrupt: TypeAlias = Literal["error", "restart", "buffer"]
+ON_INTERRUPT: tuple[OnInterrupt, ...] = ("error", "restart", "buffer")
+
+
+@attrs.define(eq=False)
+class Attempt:
+    """Which try of a call this is. `sent` is set by the innermost layer, once it left us."""
+
+    number: int = 0
+    reason: str = "first"
+    target: str = ""
+    sent: float | None = None
+
+    def mark_sent(self, ledger: Ledger) -> None:
+        """Say that the attempt leaves now; what it waited for before was not the provider."""
+        if self.sent is None:
+            self.sent = trio.current_time()
+            ledger.write(AttemptSent(self.sent, self.number))
+
+
+def _known(call: object, attribute: object, given: object) -> None:
+    if given not in ON_INTERRUPT:
+        raise ConfigError(f"on_interrupt={given!r}: expected one of {', '.join(ON_INTERRUPT)}")
+
+
+@attrs.frozen(eq=False)
+class Call:
+    """A request on its way down a chain. Frozen; `call.replace(…)` makes a changed one.
+
+    A call has no deadline: the trio cancel scopes around it are its deadline.
+    """
+
+    request: Request
+    listener: Listener | None = None
+    """Hears the deltas; `None` lets the provider use its cheaper way without a stream."""
+    on_interrupt: OnInterrupt = attrs.field(default="error", validator=_known)
+    """What happens when an answer breaks off after its listener has heard some of it: `error`
+    raises, `restart` tells `Restarted` and begins anew, `buffer` tells nothing before the end.
+    Where nobody listens, it is always `restart`."""
+    tenant: str = ""
+    """On whose behalf; calls of different tenants never share an answer."""
+    sample: int = 0
+    """Which of several independent answers to the same request."""
+    attempt: Attempt = attrs.field(factory=Attempt)
+    ledger: Ledger = attrs.field(factory=Ledger)
+    host: Host | None = None
+
+    def replace(
+        self,
+        *,
+        request: Request | None = None,
+        listener: Listener | None | Literal["same"] = "same",
+        on_interrupt: OnInterrupt | None = None,
+        **others: Any,
+    ) -> Call:
+        """The same call with other fields. (By hand, since `attrs.evolve` costs thrice.)"""
+        return Call(
+            request or self.request,
+            self.listener if listener == "same" else listener,
+            on_interrupt or self.on_interrupt,
+            others.pop("tenant", self.tenant),
+            others.pop("sample", self.sample),
+            others.pop("attempt", self.attempt),
+            others.pop("ledger", self.ledger),
+            others.pop("host", self.host),
+            **others,
+        )
+
+    def listening(self, listener: Listener) -> Call:
+        """The same call heard by a policy's own listener. If its caller does not listen, an
+        interruption restarts it: every listener of a policy understands `Restarted`."""
+        silent = self.listener is None
+        return self.replace(listener=listener, on_interrupt="restart" if silent else None)
+
+    def need_host(self, who: str) -> Host:
+        """The host, for policies that keep work beyond a call.
+
+        Raises:
+            ConfigError: if the call has none; `who` names the policy that needs it.
+        """
+        if self.host is None:
+            raise ConfigError(
+                f"{who} needs a host for its background work: "
+                "call through a Client, or with llmmw.testing.open_host()"
+            )
+        return self.host

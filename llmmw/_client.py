@@ -1,0 +1,340 @@
+"""The client: what trio programs hold. Owns providers and background work, builds the chain once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any, Literal, TypeVar, cast
+
+import trio
+
+from llmmw._call import Call, Listener, OnInterrupt
+from llmmw._chain import Handler, Layer, Middleware, chain, describe
+from llmmw._instrument import Instrument
+from llmmw._ledger import CallEnded, CallStarted, Ledger
+from llmmw._listen import caller_listener
+from llmmw._map import Items, Progress, Requests
+from llmmw._plugins import Plugins
+from llmmw._provider import Provider
+from llmmw._request import CountTokens, Embed, Request, Score, conversation, generate_of
+from llmmw._response import Embeddings, Generation, Response, Scores, TokenCount
+from llmmw._router import Router
+from llmmw._stream import Stream
+from llmmw._tasks import Host, open_host, open_nursery
+from llmmw.errors import BadRequest, ConfigError, ListenerFailed
+from llmmw.policies import Attempts, Fallback, Retry, Timeout
+
+__all__ = ["Client", "default_stack"]
+
+R = TypeVar("R", bound=Response)
+
+
+def default_stack(*targets: str) -> list[Middleware]:
+    """The stack of a client that was given none, to read and to extend: a total limit of 600 s;
+    two retries, and the further targets as fallbacks; limits of each attempt."""
+    policies: list[Any] = [Retry(2)]
+    if len(targets) > 1:
+        policies.append(Fallback(*targets[1:]))
+    return [
+        Timeout(total=600),
+        Attempts(*policies),
+        Timeout(total=300, first_token=120, idle=120),
+    ]
+
+
+class Client(AbstractAsyncContextManager["Client"]):
+    """Asks models. An async context manager; whatever it started ends when the block does.
+
+    Args:
+        targets: where to go, `"provider:model"`. The first is asked when a call names none; the
+            others are its fallbacks in the default stack.
+        stack: middleware, outermost first, instead of `default_stack(*targets)`.
+        providers: ready providers, used before installed ones of the same name.
+        options: options of installed providers by their name: `{"local": {"slots": 2}}`.
+        plugins: the registry to look up providers in; default: what is installed.
+        instruments: called with every event of every call.
+    """
+
+    def __init__(
+        self,
+        *targets: str,
+        stack: Sequence[Middleware] | None = None,
+        providers: Iterable[Provider] = (),
+        options: Mapping[str, Mapping[str, Any]] | None = None,
+        plugins: Plugins | None = None,
+        instruments: Sequence[Instrument] = (),
+    ) -> None:
+        for target in targets:
+            if not isinstance(target, str) or not all(target.partition(":")):
+                raise ConfigError(f'the target {target!r} is not of the form "provider:model"')
+        self.targets = targets
+        self.stack: tuple[Middleware, ...] = tuple(
+            default_stack(*targets) if stack is None else stack
+        )
+        self._providers = tuple(providers)
+        self._options = options or {}
+        self._plugins = plugins
+        self._instruments = tuple(instruments)
+        self._exit = AsyncExitStack()
+        self._router: Router | None = None
+        self._handler: Handler | None = None
+
+    async def __aenter__(self) -> Client:
+        if self._router is not None:
+            raise RuntimeError("this client is open already")
+        host = await self._exit.enter_async_context(open_host(self._instruments))
+        self._router = Router(host, self._providers, self._plugins, self._options)
+        self._handler = chain(*self.stack, provider=self._router)
+        return self
+
+    async def __aexit__(self, *error: Any) -> bool | None:
+        self._router = self._handler = None
+        return await self._exit.__aexit__(*error)
+
+    def replace(self, *targets: str, stack: Sequence[Middleware] | None = None) -> Client:
+        """A client with other targets or another stack that shares this one's providers and
+        connections. It is open as long as this one is, and is not entered itself."""
+        other = Client(*(targets or self.targets), stack=stack)
+        if stack is None and not targets:
+            other.stack = self.stack
+        other._router = self._open()[0]
+        other._handler = chain(*other.stack, provider=other._router)
+        return other
+
+    def describe(self) -> tuple[Layer, ...]:
+        """The layers of the stack, outermost first, as data."""
+        return describe(self.stack)
+
+    def _open(self) -> tuple[Router, Handler]:
+        if self._router is None or self._handler is None:
+            raise RuntimeError('the client is not open: use it inside "async with Client(…)"')
+        return self._router, self._handler
+
+    @property
+    def host(self) -> Host:
+        """Where the client's background work lives."""
+        return self._open()[0].host
+
+    async def ask(
+        self,
+        prompt: object,
+        *,
+        model: str | None = None,
+        timeout: float | None = None,
+        listener: Listener | None = None,
+        on_interrupt: OnInterrupt = "error",
+        tenant: str = "",
+        sample: int = 0,
+        **parameters: Any,
+    ) -> Generation:
+        """Ask for an answer.
+
+        Args:
+            prompt: text, a message, a `Generate`, or a conversation: a sequence of these, with
+                a response standing for what it answered.
+            model: the target; default: the client's first.
+            timeout: seconds for this call with all its attempts and waits.
+            listener: hears the deltas as they come. What it raises ends the call.
+            on_interrupt: with a listener, what happens when an answer breaks off that it has
+                heard a part of: `error`, `restart` or `buffer`.
+            tenant: on whose behalf.
+            sample: which of several independent answers to the same request.
+            parameters: fields of `Generate`, and `system`.
+
+        Raises:
+            LLMError: if there is no answer; see `llmmw.errors`.
+        """
+        request = self._aimed(generate_of(prompt, **parameters), model)
+        call = self._call(
+            request,
+            listener=caller_listener(listener) if listener is not None else None,
+            on_interrupt=on_interrupt,
+            tenant=tenant,
+            sample=sample,
+        )
+        return await self._answer(call, timeout, Generation)
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        prompt: object,
+        *,
+        model: str | None = None,
+        timeout: float | None = None,
+        on_interrupt: OnInterrupt = "error",
+        tenant: str = "",
+        sample: int = 0,
+        **parameters: Any,
+    ) -> AsyncIterator[Stream]:
+        """Ask for an answer and read it as it is written; arguments as for `ask`.
+
+        Leaving the block cancels whatever still goes on for it.
+        """
+        request = self._aimed(generate_of(prompt, **parameters), model)
+        call = self._call(request, on_interrupt=on_interrupt, tenant=tenant, sample=sample)
+        stream = Stream()
+
+        async def answer(call: Call) -> Response:
+            return await self._answer(call, timeout, Generation)
+
+        async with open_nursery() as nursery:
+            nursery.start_soon(stream._run, answer, call)
+            try:
+                yield stream
+            finally:
+                nursery.cancel_scope.cancel()
+
+    async def embed(
+        self,
+        inputs: str | Sequence[str],
+        *,
+        model: str | None = None,
+        timeout: float | None = None,
+        **parameters: Any,
+    ) -> Embeddings:
+        """One vector for each input; `parameters` are fields of `Embed`."""
+        request = self._aimed(Embed(inputs=inputs, **parameters), model)
+        return await self._answer(self._call(request), timeout, Embeddings)
+
+    async def score(
+        self,
+        prompt: str,
+        options: Sequence[str],
+        *,
+        model: str | None = None,
+        timeout: float | None = None,
+        **parameters: Any,
+    ) -> Scores:
+        """How well each option follows the prompt; higher is better."""
+        request = self._aimed(Score(prompt=prompt, options=options, **parameters), model)
+        return await self._answer(self._call(request), timeout, Scores)
+
+    async def count_tokens(
+        self,
+        prompt: object,
+        *,
+        model: str | None = None,
+        timeout: float | None = None,
+        system: str | None = None,
+        **parameters: Any,
+    ) -> TokenCount:
+        """How many tokens the prompt has as the model would see it."""
+        messages = conversation(prompt, system=system)
+        request = self._aimed(CountTokens(messages=messages, **parameters), model)
+        return await self._answer(self._call(request), timeout, TokenCount)
+
+    @asynccontextmanager
+    async def map(
+        self,
+        requests: Requests,
+        *,
+        concurrency: int = 64,
+        ordered: bool = True,
+        errors: Literal["raise", "yield"] = "raise",
+        progress: Callable[[Progress], None] | None = None,
+        model: str | None = None,
+        timeout: float | None = None,
+        **parameters: Any,
+    ) -> AsyncIterator[Items]:
+        """Answer many requests::
+
+            async with client.map(prompts) as items:
+                async for item in items: ...
+
+        Args:
+            requests: an iterable or async iterable of requests, rows
+                `{"id"?, "prompt" | "messages", …parameters}`, or prompts. It is read no faster
+                than answers are taken.
+            concurrency: how many calls are alive at once, at most.
+            ordered: items come in the order of the input; otherwise as they are completed.
+            errors: `raise` ends all at the first error; `yield` gives it in its item.
+            progress: called after each answer with how far it is.
+            model: the target where a row names none; default: the client's first.
+            timeout: seconds for each call.
+            parameters: for every row that does not say otherwise.
+        """
+
+        async def answer(request: Request) -> Response:
+            return await self._answer(self._call(self._aimed(request, model)), timeout, Response)
+
+        items = Items(
+            requests,
+            answer,
+            defaults=parameters,
+            concurrency=concurrency,
+            ordered=ordered,
+            errors=errors,
+            progress=progress,
+        )
+        async with open_nursery() as nursery:
+            await items._run(nursery)
+            try:
+                yield items
+            finally:
+                nursery.cancel_scope.cancel()
+
+    def _aimed(self, request: Request, model: str | None) -> Request:
+        """The request with a target: the call's own, else the request's, else the client's."""
+        target = request.model if model is None else model
+        if not target:
+            if not self.targets:
+                raise BadRequest(
+                    "no model was named: pass model=, or give the client a target, "
+                    'for example Client("local:smollm2")'
+                )
+            target = self.targets[0]
+        return request if request.model == target else request.replace(model=target)
+
+    def _call(
+        self,
+        request: Request,
+        *,
+        listener: Listener | None = None,
+        on_interrupt: OnInterrupt = "error",
+        tenant: str = "",
+        sample: int = 0,
+    ) -> Call:
+        host = self.host
+        return Call(
+            request,
+            listener,
+            on_interrupt,
+            tenant,
+            sample,
+            ledger=Ledger(hear=host.hear),
+            host=host,
+        )
+
+    async def _answer(self, call: Call, timeout: float | None, kind: type[R]) -> R:
+        handler = self._open()[1]
+        ledger = call.ledger
+        ledger.write(CallStarted(trio.current_time(), call.request.model))
+        outcome: str | None = "Cancelled"
+        response: Response | None = None
+        try:
+            if timeout is not None:
+                handler = chain(Timeout(total=timeout), provider=handler)
+            response = await handler(call)
+            outcome = None
+        except ListenerFailed as failed:
+            outcome = type(failed.__cause__).__name__
+            assert failed.__cause__ is not None
+            raise failed.__cause__ from None
+        except Exception as error:
+            outcome = type(error).__name__
+            raise
+        finally:
+            spent = response.usage if response is not None else None
+            ledger.write(
+                CallEnded(
+                    trio.current_time(),
+                    outcome,
+                    spent.input_tokens if spent else None,
+                    spent.output_tokens if spent else None,
+                )
+            )
+        if not isinstance(response, kind):
+            raise BadRequest(f"expected {kind.__name__}, the stack gave {type(response).__name__}")
+        if response.ledger is not ledger:
+            response = response.replace(ledger=ledger)
+        return cast("R", response)

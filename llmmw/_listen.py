@@ -1,0 +1,244 @@
+"""Between a provider and whoever listens: the gate of an attempt, and the builder of an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from llmmw._call import Call, Listener
+from llmmw._deltas import (
+    Delta,
+    Fold,
+    PartDelta,
+    PartEnd,
+    PartStart,
+    ResponseStart,
+    Restarted,
+    deltas_of,
+)
+from llmmw._messages import Citation, Part, ReasoningPart, TextPart, TokenLogprob, ToolCallPart
+from llmmw._response import Finish, Generation, Usage
+from llmmw.errors import ListenerFailed, StreamInterrupted
+
+__all__ = ["Gate", "ResponseBuilder", "caller_listener", "map_text", "never_told"]
+
+
+def caller_listener(listener: Listener) -> Listener:
+    """The caller's own listener as the chain sees it: what it raises is nobody else's fault."""
+
+    async def hear(delta: Delta) -> None:
+        try:
+            await listener(delta)
+        except Exception as error:
+            raise ListenerFailed("the caller's listener failed") from error
+
+    return hear
+
+
+def never_told() -> None:
+    """What a gate calls on its first content where nobody wants to know."""
+
+
+@attrs.define(eq=False)
+class Gate:
+    """The listener of one attempt. Holds back what comes before content, so that an attempt that
+    fails early leaves no trace; then passes everything on at once.
+
+    `won`: content has passed. `told`: the caller itself has heard some, and did not agree to
+    hear it again; only that forbids another attempt. With `on_interrupt="buffer"` all is held
+    until `release`.
+    """
+
+    _listener: Listener
+    _on_interrupt: str
+    _first: Callable[[], None] = never_told
+    won: bool = False
+    told: bool = False
+    passed: bool = False
+    """Something went on to the next listener."""
+    _held: list[Delta] = attrs.field(factory=list)
+    fold: Fold = attrs.field(factory=Fold)
+
+    @classmethod
+    def before(cls, call: Call, first: Callable[[], None] = never_told) -> Gate:
+        """A gate before the listener of `call`, which must have one."""
+        assert call.listener is not None
+        return cls(call.listener, call.on_interrupt, first)
+
+    async def __call__(self, delta: Delta) -> None:
+        self.fold(delta)
+        if isinstance(delta, Restarted):
+            self._held.clear()
+            if self.passed:
+                await self._pass(delta)
+            return
+        if not self.won and self.fold.anything:
+            self.won = True
+            self._first()
+        if self.won and self._on_interrupt != "buffer":
+            await self.release()
+            await self._pass(delta)
+        else:
+            self._held.append(delta)
+
+    async def release(self) -> None:
+        """Pass on what is held: the attempt has won, or has its response."""
+        if self._held:
+            held, self._held = self._held, []
+            for delta in held:
+                await self._pass(delta)
+
+    async def _pass(self, delta: Delta) -> None:
+        self.passed = True
+        self.told = self.told or (self._on_interrupt == "error" and self.fold.anything)
+        await self._listener(delta)
+
+
+@attrs.define(eq=False)
+class ResponseBuilder:
+    """Builds a provider's answer piece by piece, and tells each piece to the call's listener.
+
+    A provider that uses it streams and answers whole with the same code, and the fold of what
+    it tells is its response by construction. Text and reasoning parts end when another part
+    begins; tool calls are kept apart by the wire's own key and end with the answer.
+    """
+
+    call: Call
+    provider: str
+    model: str = ""
+    fold: Fold = attrs.field(factory=Fold)
+    _current: dict[int, tuple[type, bool, int]] = attrs.field(factory=dict)
+    _tools: dict[tuple[int, object], int] = attrs.field(factory=dict)
+    _count: dict[int, int] = attrs.field(factory=dict)
+    _started: bool = False
+
+    async def _tell(self, delta: Delta) -> None:
+        self.fold(delta)
+        if self.call.listener is not None:
+            await self.call.listener(delta)
+
+    async def start(self, *, id: str | None = None, model: str | None = None) -> None:
+        """The provider has begun; told once, later calls change nothing."""
+        if not self._started:
+            self._started = True
+            self.model = model or self.model or self.call.request.model_name
+            await self._tell(ResponseStart(id=id, model=self.model, provider=self.provider))
+
+    async def _begin(self, part: Part, candidate: int) -> int:
+        if not self._started:
+            await self.start()
+        await self._end_current(candidate)
+        index = self._count.get(candidate, 0)
+        self._count[candidate] = index + 1
+        await self._tell(PartStart(index, part, candidate))
+        return index
+
+    async def _end_current(self, candidate: int) -> None:
+        current = self._current.pop(candidate, None)
+        if current is not None:
+            index = current[2]
+            await self._tell(PartEnd(index, self.fold.whole(index, candidate), candidate))
+
+    async def _running(self, kind: type, refusal: bool, part: Part, candidate: int) -> int:
+        """The index of the candidate's running part of this kind; begins one if there is none."""
+        current = self._current.get(candidate)
+        if current is not None and current[:2] == (kind, refusal):
+            return current[2]
+        index = await self._begin(part, candidate)
+        self._current[candidate] = (kind, refusal, index)
+        return index
+
+    async def text(
+        self,
+        text: str = "",
+        *,
+        logprobs: tuple[TokenLogprob, ...] = (),
+        citation: Citation | None = None,
+        refusal: bool = False,
+        candidate: int = 0,
+    ) -> None:
+        """A piece of text."""
+        if text or logprobs or citation:
+            part = TextPart("", refusal=refusal)
+            index = await self._running(TextPart, refusal, part, candidate)
+            await self._tell(
+                PartDelta(
+                    index=index,
+                    candidate=candidate,
+                    text=text,
+                    logprobs=logprobs,
+                    citation=citation,
+                )
+            )
+
+    async def reasoning(
+        self, text: str = "", *, signature: str | None = None, candidate: int = 0
+    ) -> None:
+        """A piece of reasoning, or the signature that ends it."""
+        if text or signature:
+            index = await self._running(ReasoningPart, False, ReasoningPart(), candidate)
+            await self._tell(
+                PartDelta(index=index, candidate=candidate, text=text, signature=signature)
+            )
+
+    async def tool_call(
+        self,
+        key: object,
+        *,
+        id: str = "",
+        name: str = "",
+        arguments: str = "",
+        candidate: int = 0,
+    ) -> None:
+        """A piece of the tool call that the wire knows by `key`; the first has id and name."""
+        place = (candidate, key)
+        if place not in self._tools:
+            self._tools[place] = await self._begin(ToolCallPart(id=id, name=name), candidate)
+        if arguments:
+            index = self._tools[place]
+            await self._tell(PartDelta(index=index, candidate=candidate, arguments=arguments))
+
+    async def part(self, part: Part, *, candidate: int = 0) -> None:
+        """A part that comes whole."""
+        index = await self._begin(part, candidate)
+        await self._tell(PartEnd(index, part, candidate))
+
+    async def finish(
+        self, finish: Finish, *, usage: Usage | None = None, **fields: Any
+    ) -> Generation:
+        """Ends the open parts and gives the response; `fields` are further ones of it."""
+        await self.start()
+        for candidate in list(self._current):
+            await self._end_current(candidate)
+        for candidate, index in self.fold.open_parts:
+            await self._tell(PartEnd(index, self.fold.whole(index, candidate), candidate))
+        return self.fold.response(
+            finish=finish, usage=usage, ledger=self.call.ledger, **fields
+        )
+
+    def interrupted(self, message: str) -> StreamInterrupted:
+        """The error of an answer that broke off here, with what came of it."""
+        return StreamInterrupted(message, provider=self.provider, partial=self.fold.response())
+
+
+async def map_text(
+    call: Call, next: Callable[[Call], Any], change: Callable[[str], str]
+) -> Generation:
+    """Call `next` and rewrite the text of its answer, told and returned alike.
+
+    The change may depend on the whole text, so an answer that is rewritten is told at its end.
+    """
+    response = await next(call.replace(listener=None))
+    if not isinstance(response, Generation):
+        return response  # type: ignore[no-any-return]
+    parts = tuple(
+        attrs.evolve(p, text=change(p.text)) if isinstance(p, TextPart) else p
+        for p in response.parts
+    )
+    changed = response.replace(message=attrs.evolve(response.message, parts=parts))
+    if call.listener is not None:
+        for delta in deltas_of(changed):
+            await call.listener(delta)
+    return changed

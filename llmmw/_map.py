@@ -1,0 +1,178 @@
+"""Many requests at once, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from typing import Any, Literal, TypeAlias
+
+import attrs
+import trio
+
+from llmmw._request import Request, generate_of
+from llmmw._response import Response
+from llmmw.errors import BadRequest, LLMError
+
+__all__ = ["Item", "Items", "Progress", "Requests", "request_of"]
+
+Requests: TypeAlias = Iterable[object] | AsyncIterable[object]
+_Answer: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+
+@attrs.frozen(kw_only=True)
+class Item:
+    """One of many: its place in the input, its id, and its response or its error."""
+
+    index: int
+    id: object
+    response: Response | None = None
+    error: LLMError | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Progress:
+    """How far a map has come."""
+
+    done: int
+    failed: int
+    total: int | None
+    """How many there are, where the input has a length."""
+
+
+def request_of(item: object, defaults: Mapping[str, Any]) -> tuple[object, Request]:
+    """The id (or `None`) and the request of one input: a request, a row
+    `{"id"?, "prompt" | "messages", "system"?, …parameters}`, or any friendly form of a prompt.
+
+    Raises:
+        BadRequest: if it is none of these.
+    """
+    if isinstance(item, Request):
+        return None, item
+    if not isinstance(item, Mapping) or "role" in item or "$kind" in item:
+        return None, generate_of(item, **defaults)
+    row = dict(item)
+    name = row.pop("id", None)
+    given = [key for key in ("prompt", "messages") if row.get(key)]
+    if len(given) != 1:
+        have = f"has {' and '.join(given)}" if given else "has neither"
+        raise BadRequest(f'a row needs "prompt" or "messages", this one {have}')
+    if given[0] == "prompt" and not isinstance(row["prompt"], str):
+        raise BadRequest(f'"prompt" must be text, not {type(row["prompt"]).__name__}')
+    prompt = row.pop(given[0])
+    for key in ("prompt", "messages"):
+        row.pop(key, None)
+    return name, generate_of(prompt, **{**defaults, **row})
+
+
+class _Source:
+    """The inputs, numbered, out of any iterable; asked by one worker at a time."""
+
+    def __init__(self, requests: Requests) -> None:
+        self._lock = trio.Lock()
+        self._asked = requests.__aiter__() if isinstance(requests, AsyncIterable) else None
+        self._plain = iter(requests) if not isinstance(requests, AsyncIterable) else iter(())
+        self._count = 0
+
+    async def take(self) -> tuple[int, object]:
+        """The next input and its number, or `StopAsyncIteration`."""
+        if self._asked is None:
+            try:
+                item = next(self._plain)
+            except StopIteration:
+                raise StopAsyncIteration from None
+        else:
+            async with self._lock:
+                item = await self._asked.__anext__()
+                return self._numbered(item)
+        return self._numbered(item)
+
+    def _numbered(self, item: object) -> tuple[int, object]:
+        self._count += 1
+        return self._count - 1, item
+
+
+class Items:
+    """The answers of a map: iterate asynchronously for its `Item`s."""
+
+    def __init__(
+        self,
+        requests: Requests,
+        answer: _Answer,
+        *,
+        defaults: Mapping[str, Any],
+        concurrency: int,
+        ordered: bool,
+        errors: Literal["raise", "yield"],
+        progress: Callable[[Progress], None] | None,
+    ) -> None:
+        if concurrency < 1:
+            raise BadRequest(f"concurrency={concurrency}: expected 1 or more")
+        if errors not in {"raise", "yield"}:
+            raise BadRequest(f"errors={errors!r}: expected 'raise' or 'yield'")
+        if isinstance(requests, (str, bytes, Mapping)):
+            raise BadRequest("map takes many requests; for a single one use ask")
+        self._source = _Source(requests)
+        self._answer = answer
+        self._defaults = defaults
+        self._concurrency = concurrency
+        self._ordered = ordered
+        self._errors = errors
+        self._progress = progress
+        self._total = len(requests) if hasattr(requests, "__len__") else None
+        self._done = self._failed = 0
+        # Answers that wait for an earlier one are kept; this bounds how far the others run ahead.
+        self._window = trio.Semaphore(4 * concurrency)
+        # Bounded by the window, so sending never waits.
+        self._send, self._receive = trio.open_memory_channel[Item](4 * concurrency)
+        self._early: dict[int, Item] = {}
+        self._next = 0
+
+    async def _run(self, nursery: trio.Nursery) -> None:
+        with self._send:
+            for _ in range(self._concurrency):
+                nursery.start_soon(self._work, self._send.clone())
+
+    async def _work(self, send: trio.MemorySendChannel[Item]) -> None:
+        with send:
+            while True:
+                await self._window.acquire()
+                try:
+                    index, asked = await self._source.take()
+                except StopAsyncIteration:
+                    return
+                item = await self._item(index, asked)
+                self._done += 1
+                self._failed += item.error is not None
+                if self._progress is not None:
+                    seen = Progress(done=self._done, failed=self._failed, total=self._total)
+                    self._progress(seen)
+                send.send_nowait(item)
+
+    async def _item(self, index: int, asked: object) -> Item:
+        name: object = None
+        try:
+            name, request = request_of(asked, self._defaults)
+            name = index if name is None else name
+            return Item(index=index, id=name, response=await self._answer(request))
+        except LLMError as error:
+            name = asked.get("id") if isinstance(asked, Mapping) else name
+            return Item(index=index, id=index if name is None else name, error=error)
+
+    def __aiter__(self) -> AsyncIterator[Item]:
+        return self
+
+    async def __anext__(self) -> Item:
+        item = self._early.pop(self._next, None) if self._ordered else None
+        while item is None:
+            try:
+                came = await self._receive.receive()
+            except trio.EndOfChannel:
+                raise StopAsyncIteration from None
+            if self._ordered and came.index != self._next:
+                self._early[came.index] = came
+            else:
+                item = came
+        self._next += 1
+        self._window.release()
+        if item.error is not None and self._errors == "raise":
+            raise item.error
+        return item

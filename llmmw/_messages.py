@@ -1,0 +1,383 @@
+"""What is said to a model and by it: messages made of seven kinds of parts.
+
+The strict form is a `Message` of parts. At the edge friendlier forms are accepted (`message_of`):
+a string, `("user", "hi")`, a dict as OpenAI-compatible hosts take it, or a plain form.
+"""
+
+from __future__ import annotations
+
+import base64
+import mimetypes
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
+
+import attrs
+
+from llmmw._plain import restore, value
+from llmmw.errors import BadRequest
+
+__all__ = [
+    "CachePoint",
+    "Citation",
+    "MediaPart",
+    "Message",
+    "OpaquePart",
+    "Part",
+    "ReasoningPart",
+    "Role",
+    "TextPart",
+    "TokenLogprob",
+    "ToolCallPart",
+    "ToolResultPart",
+    "content_parts",
+    "message_of",
+    "text_of",
+]
+
+Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
+Extra: TypeAlias = Mapping[str, Any]
+
+
+def _extra() -> Any:
+    """What a provider sent beside the unified fields, by provider; needed to send the part back."""
+    return attrs.field(factory=dict, hash=False)
+
+
+@value
+@attrs.frozen(kw_only=True)
+class Citation:
+    """Where a text has its content from."""
+
+    url: str | None = None
+    title: str | None = None
+    text: str | None = None
+    start: int | None = None
+    end: int | None = None
+    extra: Extra = _extra()
+
+
+@value
+@attrs.frozen
+class TokenLogprob:
+    """A token, its natural-log probability, and the most probable alternatives."""
+
+    token: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = attrs.field(
+        default=(), converter=lambda rows: tuple(tuple(row) for row in rows)
+    )
+
+
+@value
+@attrs.frozen
+class TextPart:
+    """Text. A refusal is marked, so that it is never taken for an answer."""
+
+    kind: ClassVar[str] = "text"
+    text: str
+    citations: tuple[Citation, ...] = attrs.field(default=(), converter=tuple, kw_only=True)
+    logprobs: tuple[TokenLogprob, ...] = attrs.field(default=(), converter=tuple, kw_only=True)
+    refusal: bool = attrs.field(default=False, kw_only=True)
+    id: str | None = attrs.field(default=None, kw_only=True)
+    extra: Extra = attrs.field(factory=dict, hash=False, kw_only=True)
+
+
+@value
+@attrs.frozen
+class ReasoningPart:
+    """What the model thought, with whatever its provider needs to see again unchanged."""
+
+    kind: ClassVar[str] = "reasoning"
+    text: str = ""
+    signature: str | None = attrs.field(default=None, kw_only=True)
+    encrypted: str | None = attrs.field(default=None, kw_only=True)
+    redacted: bool = attrs.field(default=False, kw_only=True)
+    format: Literal["summary", "raw"] = attrs.field(default="raw", kw_only=True)
+    id: str | None = attrs.field(default=None, kw_only=True)
+    extra: Extra = attrs.field(factory=dict, hash=False, kw_only=True)
+
+
+@value
+@attrs.frozen(kw_only=True)
+class MediaPart:
+    """An image, audio, video or document: exactly one of `data`, `url` and `file_id`."""
+
+    kind: ClassVar[str] = "media"
+    media_type: str
+    data: bytes | None = attrs.field(default=None, repr=lambda data: f"{len(data or b'')} bytes")
+    url: str | None = None
+    file_id: str | None = None
+    filename: str | None = None
+    detail: str | None = None
+    extra: Extra = _extra()
+
+    def __attrs_post_init__(self) -> None:
+        if sum(x is not None for x in (self.data, self.url, self.file_id)) != 1:
+            raise BadRequest("a media part needs exactly one of data, url and file_id")
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str]) -> MediaPart:
+        """Read a file; an image's type is told by its first bytes, not by its name.
+
+        Raises:
+            BadRequest: if the file can't be read, or is named like an image and is none.
+        """
+        place = Path(path)
+        try:
+            data = place.read_bytes()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise BadRequest(f"can't read the attachment {place}: {reason}") from error
+        named = mimetypes.guess_type(place.name)[0] or "application/octet-stream"
+        seen = _image_type(data)
+        if named in _IMAGES.values() and seen is None:
+            raise BadRequest(f"the attachment {place} is no readable image ({named})")
+        return cls(media_type=seen or named, data=data, filename=place.name)
+
+
+_IMAGES = {
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF8": "image/gif",
+    b"RIFF": "image/webp",
+}
+
+
+def _image_type(data: bytes) -> str | None:
+    for start, media_type in _IMAGES.items():
+        if data.startswith(start) and (start != b"RIFF" or data[8:12] == b"WEBP"):
+            return media_type
+    return None
+
+
+@value
+@attrs.frozen(kw_only=True)
+class ToolCallPart:
+    """The model asks for a tool. `arguments` is the JSON text exactly as it was sent."""
+
+    kind: ClassVar[str] = "tool_call"
+    id: str
+    name: str
+    arguments: str = ""
+    server: bool = False
+    custom: bool = False
+    extra: Extra = _extra()
+
+    def parse(self) -> Any:
+        """The arguments as data; empty text is `{}`.
+
+        Raises:
+            BadRequest: if the model wrote invalid JSON.
+        """
+        import orjson
+
+        try:
+            return orjson.loads(self.arguments) if self.arguments.strip() else {}
+        except orjson.JSONDecodeError as error:
+            raise BadRequest(f"arguments of the call of {self.name!r}: {error}") from error
+
+
+@value
+@attrs.frozen(kw_only=True)
+class ToolResultPart:
+    """What a tool answered. Some wires pair it by `call_id`, some by `name`."""
+
+    kind: ClassVar[str] = "tool_result"
+    call_id: str
+    name: str = ""
+    content: tuple[Part, ...] = attrs.field(default=(), converter=lambda x: content_parts(x))
+    is_error: bool = False
+    server: bool = False
+    extra: Extra = _extra()
+
+
+@value
+@attrs.frozen
+class CachePoint:
+    """Ends the prefix that a provider may cache; ignored where that does not exist."""
+
+    kind: ClassVar[str] = "cache_point"
+    ttl: str | None = None
+
+
+@value
+@attrs.frozen(kw_only=True)
+class OpaquePart:
+    """A block without a unified meaning, sent back verbatim to the provider it came from."""
+
+    kind: ClassVar[str] = "opaque"
+    provider: str
+    type: str
+    data: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
+
+
+Part: TypeAlias = (
+    TextPart
+    | ReasoningPart
+    | MediaPart
+    | ToolCallPart
+    | ToolResultPart
+    | CachePoint
+    | OpaquePart
+)
+
+
+@value
+@attrs.frozen
+class Message:
+    """A role and its parts."""
+
+    role: Role = attrs.field()
+    parts: tuple[Part, ...] = attrs.field(converter=lambda x: content_parts(x))
+    name: str | None = attrs.field(default=None, kw_only=True)
+    id: str | None = attrs.field(default=None, kw_only=True)
+    extra: Extra = attrs.field(factory=dict, hash=False, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if self.role not in get_args(Role):
+            known = ", ".join(get_args(Role))
+            raise BadRequest(f"unknown role {self.role!r}; roles are {known}")
+
+    @property
+    def text(self) -> str:
+        """The text of all text parts, without refusals."""
+        return text_of(self.parts)
+
+
+def text_of(parts: Iterable[Part]) -> str:
+    """The concatenated text of the text parts, without refusals."""
+    return "".join(p.text for p in parts if isinstance(p, TextPart) and not p.refusal)
+
+
+def message_of(item: object) -> Message:
+    """A message from any friendly form.
+
+    Raises:
+        BadRequest: if it is none; the message names the accepted forms.
+    """
+    if isinstance(item, Message):
+        return item
+    if isinstance(item, (str, MediaPart, TextPart)):
+        return Message("user", item)
+    if isinstance(item, tuple) and len(item) == 2 and item[0] in get_args(Role):
+        return Message(item[0], item[1])
+    if isinstance(item, Mapping):
+        return _message_of_dict(item)
+    raise BadRequest(
+        f"can't take {_short(item)} for a message: give a string, a Message, "
+        '(role, content), or {"role": …, "content": …}'
+    )
+
+
+def _message_of_dict(item: Mapping[str, Any]) -> Message:
+    if "$kind" in item:
+        made = restore(item)
+        if not isinstance(made, Message):
+            raise BadRequest(f"expected a Message, got a {item['$kind']}")
+        return made
+    known = {"role", "content", "name", "tool_calls", "tool_call_id", "refusal", "reasoning"}
+    if "role" not in item or (unknown := set(item) - known):
+        wrong = f"unknown {sorted(unknown)[0]!r}" if "role" in item else 'no "role"'
+        raise BadRequest(f"a message has {wrong}; it takes {', '.join(sorted(known))}")
+    role = {"developer": "system", "function": "tool"}.get(item["role"], item["role"])
+    content = item.get("content")
+    if role == "tool":
+        result = ToolResultPart(
+            call_id=str(item.get("tool_call_id", "")),
+            name=str(item.get("name", "")),
+            content=content or (),
+        )
+        return Message("tool", (result,))
+    parts: list[Part] = []
+    if item.get("reasoning"):
+        parts.append(ReasoningPart(str(item["reasoning"])))
+    parts.extend(content_parts(content) if content is not None else ())
+    if item.get("refusal"):
+        parts.append(TextPart(str(item["refusal"]), refusal=True))
+    parts.extend(_tool_call(one) for one in item.get("tool_calls") or ())
+    return Message(role, tuple(parts), name=item.get("name"))
+
+
+def _tool_call(item: Mapping[str, Any]) -> ToolCallPart:
+    try:
+        function = item.get("function") or item["custom"]
+        arguments = function.get("arguments", function.get("input", ""))
+        return ToolCallPart(
+            id=str(item.get("id", "")),
+            name=function["name"],
+            arguments=arguments,
+            custom="custom" in item,
+        )
+    except (KeyError, AttributeError) as error:
+        raise BadRequest(f"can't take {_short(item)} for a tool call") from error
+
+
+def content_parts(content: object) -> tuple[Part, ...]:
+    """The parts of a message's content: a string, a part, a dict of one, or a sequence of these.
+
+    Raises:
+        BadRequest: if some piece is none of these.
+    """
+    if isinstance(content, str):
+        return (TextPart(content),)
+    if isinstance(content, get_args(Part)):
+        return (content,)
+    if isinstance(content, Mapping):
+        return (_part_of_dict(content),)
+    if isinstance(content, Sequence) and not isinstance(content, bytes):
+        return tuple(part for piece in content for part in content_parts(piece))
+    raise BadRequest(f"can't take {_short(content)} for the content of a message")
+
+
+def _part_of_dict(item: Mapping[str, Any]) -> Part:
+    """A part from its plain form or from a content block of the OpenAI kind (wire.md A 1)."""
+    if "$kind" in item:
+        made = restore(item)
+        if isinstance(made, get_args(Part)):
+            return made  # type: ignore[no-any-return]
+        raise BadRequest(f"expected a part of a message, got a {item['$kind']}")
+    kind = item.get("type")
+    try:
+        if kind in {"text", "input_text", "output_text"}:
+            return TextPart(item["text"])
+        if kind == "image_url":
+            image = item["image_url"]
+            image = {"url": image} if isinstance(image, str) else image
+            return _media(image["url"], detail=image.get("detail"))
+        if kind == "input_audio":
+            audio = item["input_audio"]
+            data = base64.b64decode(audio["data"], validate=True)
+            return MediaPart(media_type=f"audio/{audio['format']}", data=data)
+        if kind == "file":
+            return _file(item["file"])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise BadRequest(f"a content block of type {kind!r} is not well formed: {error}") from error
+    raise BadRequest(
+        f"unknown content block type {kind!r}; known are text, image_url, input_audio, file"
+    )
+
+
+def _file(item: Mapping[str, Any]) -> MediaPart:
+    name = item.get("filename")
+    if "file_id" in item:
+        kind = "application/octet-stream"
+        return MediaPart(media_type=kind, file_id=item["file_id"], filename=name)
+    return attrs.evolve(_media(item["file_data"]), filename=name)
+
+
+def _media(url: str, *, detail: str | None = None) -> MediaPart:
+    if not url.startswith("data:"):
+        media_type = mimetypes.guess_type(url.partition("?")[0])[0] or "image/*"
+        return MediaPart(media_type=media_type, url=url, detail=detail)
+    head, comma, body = url.removeprefix("data:").partition(",")
+    if not comma or not head.endswith(";base64"):
+        raise BadRequest("a data: URL must be base64: data:image/png;base64,…")
+    data = base64.b64decode(body, validate=True)
+    return MediaPart(media_type=head.removesuffix(";base64"), data=data, detail=detail)
+
+
+def _short(item: object) -> str:
+    text = repr(item)
+    return text if len(text) <= 60 else text[:57] + "…"

@@ -1,0 +1,26 @@
+"""What the core itself registers, in the way that any plugin does."""
+
+from __future__ import annotations
+
+from llmmw._hookspecs import Spec, hookimpl
+
+
+@hookimpl
+def llmmw_middleware() -> list[Spec]:
+    """The policies, by the names that configuration uses."""
+    return [
+        Spec("attempts", "llmmw.policies:Attempts", "retry and fallback in one plan"),
+        Spec("fallback", "llmmw.policies:Fallback", "ask other targets after a failure"),
+        Spec("retry", "llmmw.policies:Retry", "try again after an error that may pass"),
+        Spec("timeout", "llmmw.policies:Timeout", "limits: total, first token, idle"),
+    ]
+
+
+@hookimpl
+def llmmw_commands() -> list[Spec]:
+    """The commands of `llmmw`."""
+    return [
+        Spec("ask", "llmmw.cli.ask:ask", "ask one question"),
+        Spec("map", "llmmw.cli.map:map_file", "answer a file of questions"),
+        Spec("plugins", "llmmw.cli.plugins:plugins", "list what is installed"),
+    ]

@@ -1,0 +1,107 @@
+"""Values as plain data and back: what a key is made of, and what is stored.
+
+A value class registers with `@value`. Its plain form is a dict with its name under `"$kind"` and
+every field that differs from its default; bytes are base64 text. `restore` accepts registered
+names only, so nothing read from outside can build anything else.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import unicodedata
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import attrs
+
+from llmmw.errors import BadRequest
+
+__all__ = ["canonical_key", "plain", "restore", "value"]
+
+T = TypeVar("T")
+
+_KINDS: dict[str, type] = {}
+_MAX_DEPTH = 64
+
+
+def value(cls: type[T]) -> type[T]:
+    """Register an attrs class as one whose instances have a plain form."""
+    _KINDS[cls.__name__] = cls
+    return cls
+
+
+def plain(item: object, depth: int = 0) -> Any:
+    """The plain form of a value: dicts, lists, strings, numbers, booleans and `None`.
+
+    Raises:
+        BadRequest: for a type that has no plain form, or nesting deeper than 64.
+    """
+    if item is None or isinstance(item, (str, bool, int, float)):
+        return item
+    if depth > _MAX_DEPTH:
+        raise BadRequest(f"a request may nest {_MAX_DEPTH} levels deep, this one nests deeper")
+    if isinstance(item, bytes):
+        return {"$kind": "bytes", "base64": base64.b64encode(item).decode()}
+    if isinstance(item, Mapping):
+        return {str(name): plain(one, depth + 1) for name, one in item.items()}
+    if isinstance(item, (list, tuple)):
+        return [plain(one, depth + 1) for one in item]
+    if _KINDS.get(type(item).__name__) is type(item):
+        return {"$kind": type(item).__name__} | {
+            field.name: plain(getattr(item, field.name), depth + 1)
+            for field in attrs.fields(type(item))
+            if field.init and field.eq and getattr(item, field.name) != _default(field)
+        }
+    raise BadRequest(f"{type(item).__name__} has no place in a request: use plain data")
+
+
+def _default(field: attrs.Attribute[Any]) -> object:
+    made = field.default
+    return made.factory() if isinstance(made, attrs.Factory) else made  # type: ignore[arg-type]
+
+
+def restore(data: Any, depth: int = 0) -> Any:
+    """The value whose plain form is `data`; the inverse of `plain`.
+
+    Raises:
+        BadRequest: for an unknown kind, unknown fields, or nesting deeper than 64.
+    """
+    if depth > _MAX_DEPTH:
+        raise BadRequest(f"stored data may nest {_MAX_DEPTH} levels deep, this nests deeper")
+    if isinstance(data, list):
+        return tuple(restore(one, depth + 1) for one in data)
+    if not isinstance(data, Mapping):
+        return data
+    fields = {name: restore(one, depth + 1) for name, one in data.items() if name != "$kind"}
+    kind = data.get("$kind")
+    if kind is None:
+        return fields
+    if kind == "bytes":
+        return base64.b64decode(str(fields.get("base64", "")))
+    if kind not in _KINDS:
+        raise BadRequest(f"unknown kind of value {kind!r}; known are {', '.join(sorted(_KINDS))}")
+    try:
+        return _KINDS[kind](**fields)
+    except TypeError as error:
+        raise BadRequest(f"{kind}: {error}") from error
+
+
+def canonical_key(item: object) -> str:
+    """A 128-bit hash over the plain form: equal for equal values, whatever the order of dicts
+    and the Unicode form (NFC) of texts."""
+    import orjson  # kept out of `import llmmw`
+
+    return hashlib.blake2b(
+        orjson.dumps(_normal(plain(item)), option=orjson.OPT_SORT_KEYS), digest_size=16
+    ).hexdigest()
+
+
+def _normal(data: Any) -> Any:
+    if isinstance(data, str):
+        return data if data.isascii() else unicodedata.normalize("NFC", data)
+    if isinstance(data, dict):
+        return {_normal(name): _normal(one) for name, one in data.items()}
+    if isinstance(data, list):
+        return [_normal(one) for one in data]
+    return data

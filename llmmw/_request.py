@@ -1,0 +1,359 @@
+"""What is asked: four kinds of requests, pure frozen values.
+
+A request says nothing of time, retries or streaming; those belong to the call and its chain.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias, TypeVar, get_args
+
+import attrs
+
+from llmmw._messages import Message, Role, content_parts, message_of
+from llmmw._plain import canonical_key, value
+from llmmw._response import Generation
+from llmmw.errors import BadRequest
+
+__all__ = [
+    "Choice",
+    "CountTokens",
+    "Embed",
+    "Generate",
+    "Grammar",
+    "JsonObject",
+    "JsonSchema",
+    "OutputFormat",
+    "Reasoning",
+    "Request",
+    "Score",
+    "ServerTool",
+    "Tool",
+    "ToolNames",
+    "conversation",
+    "generate_of",
+]
+
+R = TypeVar("R", bound="Request")
+
+
+@attrs.frozen(kw_only=True)
+class Request:
+    """What every kind of request has."""
+
+    model: str = ""
+    """The target, `"provider:model"`, split at the first colon. Empty: the client's first."""
+    metadata: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+    """Labels for whoever looks at calls; no part of a cache's key."""
+    extra: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict, hash=False)
+    """Fields for one provider, by its name, merged last into what it is sent."""
+    unsupported: Literal["error", "drop"] = "error"
+    """What happens to a parameter that the target can't honour: an `UnsupportedFeature`, or the
+    call goes on without it and the response carries a warning."""
+
+    @property
+    def provider_name(self) -> str:
+        """The part of `model` before its first colon."""
+        return self.model.partition(":")[0]
+
+    @property
+    def model_name(self) -> str:
+        """The part of `model` after its first colon: the name that the provider knows."""
+        return self.model.partition(":")[2]
+
+    def key(self) -> str:
+        """A canonical hash over every field."""
+        return canonical_key(self)
+
+    def replace(self: R, **changes: Any) -> R:
+        """The same request with other fields.
+
+        Raises:
+            BadRequest: for a field that this kind of request does not have.
+        """
+        check_names(changes, type(self))
+        return attrs.evolve(self, **changes)
+
+
+def check_names(given: Iterable[str], kind: type, also: Iterable[str] = ()) -> None:
+    """Raise `BadRequest` for a name that is no field of `kind`, with the nearest that is."""
+    known = [field.name for field in attrs.fields(kind) if field.init] + list(also)
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+            raise BadRequest(f"{kind.__name__} has no parameter {name!r}; {hint}")
+
+
+@value
+@attrs.frozen
+class JsonObject:
+    """Any JSON object. Most hosts want the word JSON in the prompt."""
+
+
+@value
+@attrs.frozen
+class JsonSchema:
+    """JSON that follows a schema."""
+
+    schema: Mapping[str, Any] = attrs.field(hash=False)
+    name: str = attrs.field(default="answer", kw_only=True)
+    description: str | None = attrs.field(default=None, kw_only=True)
+    strict: bool | None = attrs.field(default=None, kw_only=True)
+
+
+@value
+@attrs.frozen
+class Grammar:
+    """Text that a grammar or a regular expression accepts."""
+
+    text: str
+    syntax: Literal["gbnf", "lark", "ebnf", "regex"] = "gbnf"
+
+
+@value
+@attrs.frozen
+class Choice:
+    """One of the given texts."""
+
+    options: tuple[str, ...] = attrs.field(converter=tuple)
+
+
+OutputFormat: TypeAlias = JsonObject | JsonSchema | Grammar | Choice
+
+_SHORT_OUTPUTS: Mapping[str, Any] = {
+    "json_schema": JsonSchema,
+    "grammar": Grammar,
+    "regex": lambda pattern: Grammar(pattern, "regex"),
+    "choice": Choice,
+}
+
+
+def _output(item: object) -> OutputFormat | None:
+    """`"json"`, a JSON schema as dict, `{"regex": …}`, `{"grammar": …}` or `{"choice": […]}`."""
+    if item is None or isinstance(item, (JsonObject, JsonSchema, Grammar, Choice)):
+        return item
+    if item == "json":
+        return JsonObject()
+    if isinstance(item, Mapping):
+        if len(item) == 1 and (short := next(iter(item))) in _SHORT_OUTPUTS:
+            return _SHORT_OUTPUTS[short](item[short])  # type: ignore[no-any-return]
+        return JsonSchema(item)
+    raise BadRequest(f"output={item!r}: give 'json', a JSON schema, a Grammar or a Choice")
+
+
+@value
+@attrs.frozen(kw_only=True)
+class Reasoning:
+    """How much to think: an effort in words or a limit in tokens, not both."""
+
+    effort: str | None = None
+    max_tokens: int | None = None
+    summary: Literal["none", "auto", "concise", "detailed"] | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.effort is not None and self.max_tokens is not None:
+            raise BadRequest("reasoning takes an effort or max_tokens, not both")
+
+
+def _reasoning(item: object) -> Reasoning | None:
+    if isinstance(item, str):
+        return Reasoning(effort=item)
+    if isinstance(item, Mapping):
+        check_names(item, Reasoning)
+        return Reasoning(**item)
+    if item is None or isinstance(item, Reasoning):
+        return item
+    raise BadRequest(f"reasoning={item!r}: give an effort in words, or a Reasoning")
+
+
+@value
+@attrs.frozen
+class Tool:
+    """A function that the model may ask for; `parameters` is a JSON schema."""
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
+    strict: bool | None = attrs.field(default=None, kw_only=True)
+    extra: Mapping[str, Any] = attrs.field(factory=dict, hash=False, kw_only=True)
+
+
+@value
+@attrs.frozen
+class ServerTool:
+    """A tool that the provider runs itself."""
+
+    type: str
+    provider: str
+    config: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
+
+
+@value
+@attrs.frozen
+class ToolNames:
+    """Limits the choice of tools to some by name."""
+
+    names: tuple[str, ...] = attrs.field(converter=tuple)
+    mode: Literal["required", "auto"] = "required"
+
+
+def _tools(items: Iterable[object]) -> tuple[Tool | ServerTool, ...]:
+    return tuple(_tool(item) for item in items)
+
+
+def _tool(item: object) -> Tool | ServerTool:
+    if isinstance(item, (Tool, ServerTool)):
+        return item
+    if isinstance(item, Mapping):
+        function = item.get("function", item)
+        fields = {k: v for k, v in function.items() if k != "type"}
+        check_names(fields, Tool)
+        if "name" in fields:
+            return Tool(**fields)
+    raise BadRequest(f"can't take {item!r} for a tool: give a Tool, or a dict with a name")
+
+
+def _stops(item: str | Iterable[str]) -> tuple[str, ...]:
+    return (item,) if isinstance(item, str) else tuple(item)
+
+
+@value
+@attrs.frozen(kw_only=True)
+class Generate(Request):
+    """Ask for text. Exactly one of `messages` and `prompt` (raw text for completion models).
+
+    `None`, or an empty tuple, leaves a parameter to the provider.
+    """
+
+    messages: tuple[Message, ...] = attrs.field(default=(), converter=tuple)
+    prompt: str | None = None
+    max_output_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    stop_sequences: tuple[str, ...] = attrs.field(default=(), converter=_stops)
+    seed: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    repetition_penalty: float | None = None
+    logit_bias: Mapping[str, float] | None = attrs.field(default=None, hash=False)
+    logprobs: int | None = None
+    """How many alternatives to tell for each token; 0 tells the chosen token alone."""
+    n: int | None = None
+    output: OutputFormat | None = attrs.field(default=None, converter=_output)
+    reasoning: Reasoning | None = attrs.field(default=None, converter=_reasoning)
+    tools: tuple[Tool | ServerTool, ...] = attrs.field(default=(), converter=_tools)
+    tool_choice: Literal["auto", "none", "required"] | ToolNames | None = None
+    parallel_tool_calls: bool | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if bool(self.messages) == (self.prompt is not None):
+            raise BadRequest("a request needs messages (or, for completion models, a prompt)")
+        for name, (kinds, low, high) in _NUMBERS.items():
+            number = getattr(self, name)
+            if number is None:
+                continue
+            if type(number) not in kinds or not low <= number <= high:
+                what = "a whole number" if kinds == _WHOLE else "a number"
+                raise BadRequest(f"{name}={number!r}: expected {what} from {low} to {high}")
+
+    def parameters(self) -> list[str]:
+        """The names of the optional parameters that are set."""
+        return [name for name in _PARAMETERS if getattr(self, name) not in _UNSET]
+
+
+_UNSET: tuple[object, ...] = (None, ())
+_WHOLE: tuple[type, ...] = (int,)
+_REAL: tuple[type, ...] = (int, float)
+_MOST = 2**53
+_NUMBERS: Mapping[str, tuple[tuple[type, ...], float, float]] = {
+    "max_output_tokens": (_WHOLE, 1, _MOST),
+    "temperature": (_REAL, 0, 100),
+    "top_p": (_REAL, 0, 1),
+    "top_k": (_WHOLE, 0, _MOST),
+    "min_p": (_REAL, 0, 1),
+    "seed": (_WHOLE, -_MOST, _MOST),
+    "frequency_penalty": (_REAL, -100, 100),
+    "presence_penalty": (_REAL, -100, 100),
+    "repetition_penalty": (_REAL, 0, 100),
+    "logprobs": (_WHOLE, 0, 1000),
+    "n": (_WHOLE, 1, 1000),
+}
+_PARAMETERS = tuple(
+    field.name
+    for field in attrs.fields(Generate)
+    if field.name not in {"model", "metadata", "extra", "unsupported", "messages"}
+)
+
+
+@value
+@attrs.frozen(kw_only=True)
+class Embed(Request):
+    """Ask for one vector an input."""
+
+    inputs: tuple[str, ...] = attrs.field(converter=_stops)
+    dimensions: int | None = None
+    purpose: Literal["query", "document"] | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if not self.inputs:
+            raise BadRequest("there is nothing to embed: inputs is empty")
+
+
+@value
+@attrs.frozen(kw_only=True)
+class Score(Request):
+    """Ask how well each option follows the prompt."""
+
+    prompt: str
+    options: tuple[str, ...] = attrs.field(converter=tuple)
+
+    def __attrs_post_init__(self) -> None:
+        if not self.options:
+            raise BadRequest("there is nothing to score: options is empty")
+
+
+@value
+@attrs.frozen(kw_only=True)
+class CountTokens(Request):
+    """Ask how many tokens a prompt has, as the model would see it."""
+
+    messages: tuple[Message, ...] = attrs.field(converter=tuple)
+    tools: tuple[Tool | ServerTool, ...] = attrs.field(default=(), converter=_tools)
+
+
+def conversation(prompt: object, *, system: str | None = None) -> tuple[Message, ...]:
+    """The messages of a friendly form: a string, a message, or a sequence of messages in which
+    a `Response` stands for what it answered.
+
+    Raises:
+        BadRequest: if some item is no message.
+    """
+    several = isinstance(prompt, Sequence) and not isinstance(prompt, str)
+    if isinstance(prompt, tuple) and len(prompt) == 2 and prompt[0] in get_args(Role):
+        several = False
+    items: Iterable[object] = prompt if several else [prompt]  # type: ignore[assignment]
+    messages = tuple(
+        item.message if isinstance(item, Generation) else message_of(item) for item in items
+    )
+    return (Message("system", content_parts(system)), *messages) if system else messages
+
+
+# Names that other systems use for a parameter, accepted at the edge.
+_ALIASES = {"max_tokens": "max_output_tokens", "stop": "stop_sequences"}
+
+
+def generate_of(prompt: object, *, system: str | None = None, **parameters: Any) -> Generate:
+    """A `Generate` from friendly forms; a ready one is returned with `parameters` replaced.
+
+    Raises:
+        BadRequest: for an unknown parameter, or a value that can't be taken.
+    """
+    named = {_ALIASES.get(name, name): given for name, given in parameters.items()}
+    if isinstance(prompt, Generate):
+        return prompt.replace(**named) if named else prompt
+    check_names(named, Generate, also=_ALIASES)
+    return Generate(messages=conversation(prompt, system=system), **named)

@@ -1,0 +1,189 @@
+"""What comes back: one frozen value for each kind of request.
+
+Equality and hash look at the answer alone; ledger, warnings, raw data and HTTP details stay out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Literal, TypeAlias, TypeVar
+
+import attrs
+
+from llmmw._ledger import Ledger
+from llmmw._messages import Message, Part, ReasoningPart, TextPart, ToolCallPart, text_of
+from llmmw._plain import value
+
+__all__ = [
+    "Candidate",
+    "Embeddings",
+    "Finish",
+    "FinishReason",
+    "Generation",
+    "HttpInfo",
+    "Response",
+    "Scores",
+    "TokenCount",
+    "Usage",
+]
+
+R = TypeVar("R", bound="Response")
+FinishReason: TypeAlias = Literal["stop", "length", "tool_call", "content_filter", "error", "other"]
+
+
+@value
+@attrs.frozen
+class Finish:
+    """Why an answer ended: the unified word, and the provider's own."""
+
+    reason: FinishReason
+    raw: str | None = attrs.field(default=None, kw_only=True)
+    stop_sequence: str | None = attrs.field(default=None, kw_only=True)
+    detail: Mapping[str, Any] | None = attrs.field(default=None, hash=False, kw_only=True)
+
+
+@value
+@attrs.frozen(kw_only=True)
+class Usage:
+    """Tokens spent. `None` means that the provider did not tell; it is never 0.
+
+    `input_tokens` holds all input, the cached too; `output_tokens` all output, reasoning too.
+    """
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    input_audio_tokens: int | None = None
+    output_audio_tokens: int | None = None
+    server_tool_calls: Mapping[str, int] = attrs.field(factory=dict, hash=False)
+    cost: Decimal | None = attrs.field(default=None, eq=False)
+    raw: Mapping[str, Any] | None = attrs.field(default=None, eq=False, repr=False)
+
+    @property
+    def total_tokens(self) -> int | None:
+        """Input and output together, where both were told."""
+        if self.input_tokens is None or self.output_tokens is None:
+            return None
+        return self.input_tokens + self.output_tokens
+
+
+@attrs.frozen(kw_only=True)
+class HttpInfo:
+    """Status and headers of the HTTP answer, and what they say of rate limits."""
+
+    status: int
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    rate: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+def _beside(default: Any = None) -> Any:
+    return attrs.field(default=default, eq=False, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class Response:
+    """What every kind of response has."""
+
+    model: str = ""
+    """The model that answered, as its provider names it."""
+    provider: str = ""
+    id: str | None = None
+    usage: Usage | None = None
+    request_id: str | None = _beside()
+    created: float | None = _beside()
+    warnings: tuple[str, ...] = _beside(())
+    http: HttpInfo | None = _beside()
+    raw: Any = _beside()
+    ledger: Ledger | None = _beside()
+
+    def replace(self: R, **changes: Any) -> R:
+        """The same response with other fields."""
+        return attrs.evolve(self, **changes)
+
+    def explain(self) -> str:
+        """What was done for this answer: the tree of attempts, waits, times and tokens."""
+        return self.ledger.explain() if self.ledger else "nothing was recorded for this response"
+
+
+@value
+@attrs.frozen
+class Candidate:
+    """One of several answers to the same request."""
+
+    message: Message
+    finish: Finish | None = None
+
+
+@value
+@attrs.frozen(kw_only=True)
+class Generation(Response):
+    """Text, tool calls and reasoning. With `n > 1` this is candidate 0; `candidates` has all."""
+
+    message: Message = attrs.field(factory=lambda: Message("assistant", ()))
+    finish: Finish | None = None
+    candidates: tuple[Candidate, ...] = attrs.field(default=(), converter=tuple)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts of the answer, in order."""
+        return self.message.parts
+
+    @property
+    def text(self) -> str:
+        """All text of the answer; a refusal is none."""
+        return text_of(self.message.parts)
+
+    @property
+    def refusal(self) -> str | None:
+        """What the model said when it refused, or `None`."""
+        said = [p.text for p in self.parts if isinstance(p, TextPart) and p.refusal]
+        return "".join(said) if said else None
+
+    @property
+    def reasoning(self) -> str:
+        """All reasoning that was told."""
+        return "".join(p.text for p in self.parts if isinstance(p, ReasoningPart))
+
+    @property
+    def tool_calls(self) -> tuple[ToolCallPart, ...]:
+        """The tools that the caller is asked to run."""
+        return tuple(p for p in self.parts if isinstance(p, ToolCallPart) and not p.server)
+
+    @property
+    def finish_reason(self) -> FinishReason | None:
+        """The unified word; `None` in a partial response."""
+        return self.finish.reason if self.finish else None
+
+
+@value
+@attrs.frozen(kw_only=True)
+class Embeddings(Response):
+    """One vector an input, in the order of the inputs."""
+
+    vectors: tuple[tuple[float, ...], ...] = attrs.field(
+        converter=lambda rows: tuple(tuple(row) for row in rows), repr=False
+    )
+
+
+@value
+@attrs.frozen(kw_only=True)
+class Scores(Response):
+    """A score an option, in the order of the options; higher is better."""
+
+    scores: tuple[float, ...] = attrs.field(converter=tuple)
+
+    @property
+    def best(self) -> int:
+        """The index of the highest score; the first of equals."""
+        return max(range(len(self.scores)), key=lambda i: (self.scores[i], -i))
+
+
+@value
+@attrs.frozen(kw_only=True)
+class TokenCount(Response):
+    """How many tokens a prompt has."""
+
+    tokens: int

@@ -1,0 +1,127 @@
+"""The client's leaf: finds the provider of a call by the prefix of its model, and opens it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+import trio
+
+from llmmw._call import Call
+from llmmw._plugins import Plugins
+from llmmw._provider import Capabilities, Provider, honour
+from llmmw._request import Request
+from llmmw._response import Response
+from llmmw._tasks import Host, Task
+from llmmw.errors import BadRequest, ConfigError, LLMError, NotFound, PluginError
+
+__all__ = ["Router"]
+
+
+@attrs.define(eq=False)
+class _Open:
+    """A provider whose lifetime runs in a task of its own, until the host closes."""
+
+    provider: Provider
+    ready: trio.Event = attrs.field(factory=trio.Event)
+    life: Task[None] | None = None
+    abilities: dict[str, Capabilities] = attrs.field(factory=dict)
+
+    def able(self, model: str) -> Capabilities:
+        """What a model can do, asked once."""
+        found = self.abilities.get(model)
+        if found is None:
+            found = self.provider.capabilities(model)
+            if len(self.abilities) < 10_000:
+                self.abilities[model] = found
+        return found
+
+    async def live(self, host: Host) -> None:
+        async with self.provider.open(host):
+            self.ready.set()
+            await trio.sleep_forever()
+
+
+@attrs.define(eq=False)
+class Router:
+    """Sends each call to the provider that its model names.
+
+    Args:
+        host: keeps the providers alive.
+        providers: ready providers, used before installed ones of the same name.
+        plugins: where others are looked up; made when the first is needed.
+        options: options of installed providers, by their name.
+    """
+
+    host: Host
+    providers: Iterable[Provider] = ()
+    plugins: Plugins | None = None
+    options: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
+    _opened: dict[str, _Open] = attrs.field(factory=dict, init=False)
+
+    async def __call__(self, call: Call) -> Response:
+        request = call.request
+        name, colon, model = request.model.partition(":")
+        opened = self._opened.get(name)
+        try:
+            if opened is None or not opened.ready.is_set():
+                opened = await self._open(name, colon, request)
+            asked, warnings = honour(request, opened.able(model), request.model)
+            if asked is not request:
+                call = call.replace(request=asked)
+            if not opened.provider.marks_sent:
+                call.attempt.mark_sent(call.ledger)
+            response = await opened.provider(call)
+        except LLMError as error:
+            error.provider = error.provider or name
+            error.model = error.model or model
+            raise
+        if warnings:
+            response = response.replace(warnings=(*response.warnings, *warnings))
+        return response
+
+    async def _open(self, name: str, colon: str, request: Request) -> _Open:
+        if not colon:
+            raise BadRequest(
+                f'the model {request.model!r} names no provider: write "provider:model", '
+                'for example "local:smollm2"'
+            )
+        opened = self._opened.get(name)
+        if opened is None:
+            opened = self._opened[name] = _Open(self._find(name))
+            opened.life = self.host.start(lambda: self._live(name, opened))
+        if not opened.ready.is_set():
+            await self._wait_ready(name, opened)
+        return opened
+
+    async def _live(self, name: str, opened: _Open) -> None:
+        try:
+            await opened.live(self.host)
+        finally:
+            self._opened.pop(name, None)  # a failed opening is tried anew by the next call
+            opened.ready.set()
+
+    async def _wait_ready(self, name: str, opened: _Open) -> None:
+        await opened.ready.wait()
+        if self._opened.get(name) is not opened:
+            assert opened.life is not None
+            await opened.life.wait()  # raises what its opening raised
+            raise ConfigError(f"the provider {name!r} ended its lifetime by itself")
+
+    def _find(self, name: str) -> Provider:
+        for provider in self.providers:
+            if provider.name == name:
+                return provider
+        if self.plugins is None:
+            self.plugins = Plugins()
+        options = {"name": name, **self.options.get(name, {})}
+        try:
+            made = self.plugins.make("provider", name, options)
+        except PluginError as error:
+            if name in self.plugins.names("provider"):
+                raise
+            raise NotFound(str(error)) from error
+        if not isinstance(made, Provider):
+            raise PluginError(f"the plugin of the provider {name!r} made a {type(made).__name__}")
+        return made

@@ -1,0 +1,122 @@
+"""From push to pull: what a user iterates. The only place where an answer crosses tasks.
+
+The chain runs in a task and tells its deltas into a buffer; the user takes them out. The buffer
+is bounded by the size of an answer, so a slow reader never slows a provider, and the channel is
+closed synchronously, so that an error can't be lost between the two.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import trio
+
+from llmmw._call import Call
+from llmmw._deltas import Delta, Fold, PartDelta, PartEnd, PartStart, Restarted, deltas_of
+from llmmw._messages import MediaPart, TextPart
+from llmmw._response import Generation, Response
+from llmmw.errors import LLMError, ProtocolError
+
+__all__ = ["Stream"]
+
+_MOST_BYTES = 64 * 2**20
+
+
+class Stream:
+    """An answer as it is written: iterate for deltas, or `text` for text alone; afterwards
+    `response` has the whole.
+
+    Raises, from the iteration: whatever the call ended with.
+    """
+
+    def __init__(self) -> None:
+        self._send, self._receive = trio.open_memory_channel[Delta](math.inf)
+        self._fold = Fold()
+        self._size = 0
+        self._response: Generation | None = None
+        self._error: Exception | None = None
+        self._whole = False
+
+    async def _listen(self, delta: Delta) -> None:
+        self._fold(delta)
+        if isinstance(delta, PartDelta):
+            self._size += len(delta.text) + len(delta.arguments) + len(delta.data)
+        elif isinstance(delta, PartEnd) and isinstance(delta.part, MediaPart):
+            self._size += len(delta.part.data or b"")
+        elif isinstance(delta, Restarted):
+            self._size = 0
+        if self._size > _MOST_BYTES:
+            raise ProtocolError(f"the answer is larger than {_MOST_BYTES} bytes")
+        self._send.send_nowait(delta)
+
+    async def _run(self, answer: Callable[[Call], Awaitable[Response]], call: Call) -> None:
+        """Answer the call into this stream; never raises but `Cancelled`."""
+        with self._send:
+            try:
+                response = await answer(call.replace(listener=self._listen))
+                assert isinstance(response, Generation)
+                if not self._fold.anything and response.parts:
+                    for delta in deltas_of(response):  # a handler that does not tell
+                        await self._listen(delta)
+                self._response = response
+            except LLMError as error:
+                if error.partial is None and self._fold.anything:
+                    error.partial = self._fold.response(ledger=call.ledger)
+                self._error = error
+            except Exception as error:
+                self._error = error
+
+    def __aiter__(self) -> AsyncIterator[Delta]:
+        return self
+
+    async def __anext__(self) -> Delta:
+        try:
+            return await self._receive.receive()
+        except trio.EndOfChannel:
+            if self._error is not None:
+                raise self._error from None
+            raise StopAsyncIteration from None
+
+    @property
+    def text(self) -> AsyncIterator[str]:
+        """The pieces of text alone, without reasoning and refusals. A stream that was asked to
+        restart can't take back what it has told here: use the deltas then."""
+        return self._texts()
+
+    async def _texts(self) -> AsyncIterator[str]:
+        wanted = False
+        async for delta in self:
+            if isinstance(delta, PartStart) and delta.candidate == 0:
+                wanted = isinstance(delta.part, TextPart) and not delta.part.refusal
+            elif isinstance(delta, PartDelta) and delta.candidate == 0 and delta.text and wanted:
+                yield delta.text
+
+    async def wait_response(self) -> Generation:
+        """Read to the end and give the whole answer.
+
+        Raises:
+            LLMError: what the call ended with.
+        """
+        async for _ in self:
+            pass
+        return self.response
+
+    @property
+    def response(self) -> Generation:
+        """The whole answer, once the stream has ended.
+
+        Raises:
+            LLMError: what the call ended with.
+            RuntimeError: if it has not ended yet.
+        """
+        if self._error is not None:
+            raise self._error
+        if self._response is None:
+            raise RuntimeError("the stream has not ended: read it first, or await wait_response()")
+        return self._response
+
+    @property
+    def partial(self) -> Generation:
+        """What has come so far."""
+        return self._response or self._fold.response()

@@ -1,0 +1,117 @@
+"""Nurseries whose errors leave them as themselves, and the host of background work."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Generic, TypeVar
+
+import attrs
+import trio
+
+from llmmw._instrument import Instrument, tell_all
+from llmmw._ledger import Event
+
+__all__ = ["Host", "Task", "open_host", "open_nursery"]
+
+T = TypeVar("T")
+
+
+@asynccontextmanager
+async def open_nursery() -> AsyncIterator[trio.Nursery]:
+    """A trio nursery that raises one plain exception instead of an `ExceptionGroup`: an
+    interrupt of the program first, else the earliest error, else the cancellation."""
+    raised: BaseException
+    try:
+        async with trio.open_nursery() as nursery:
+            yield nursery
+        return
+    except BaseExceptionGroup as group:
+        raised = _weightiest(group)
+    # Raised out here so that the group does not become its context.
+    raise raised
+
+
+def _weightiest(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    leaves = list(_leaves(group))
+    for leaf in leaves:
+        if not isinstance(leaf, (Exception, trio.Cancelled)):
+            return leaf
+    return next((leaf for leaf in leaves if isinstance(leaf, Exception)), leaves[0])
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+@attrs.define(eq=False)
+class Task(Generic[T]):
+    """Background work that can be waited for; its error goes to those who wait."""
+
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    _done: trio.Event = attrs.field(factory=trio.Event)
+    _value: T | None = None
+    _error: Exception | None = None
+
+    async def wait(self) -> T:
+        """The result of the work.
+
+        Raises:
+            Exception: what the work raised.
+            RuntimeError: if the work was cancelled, because its host closed.
+        """
+        await self._done.wait()
+        if self._error is not None:
+            raise self._error
+        if self.scope.cancelled_caught or self.scope.cancel_called:
+            raise RuntimeError("the background work was cancelled: its host has closed")
+        return self._value  # type: ignore[return-value]
+
+    async def _run(self, work: Callable[[], Awaitable[T]]) -> None:
+        try:
+            with self.scope:
+                self._value = await work()
+        except Exception as error:
+            self._error = error
+        finally:
+            self._done.set()
+
+
+@attrs.define(eq=False)
+class Host:
+    """Where work lives that outlasts a call: a nursery, instruments, stores, a random source."""
+
+    nursery: trio.Nursery
+    instruments: Sequence[Instrument] = ()
+    stores: dict[str, Any] = attrs.field(factory=dict)
+    random: random.Random = attrs.field(factory=lambda: random.Random())  # noqa: S311 (jitter)
+    hear: Instrument | None = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.hear = tell_all(self.instruments)
+
+    def start(self, work: Callable[[], Awaitable[T]]) -> Task[T]:
+        """Start background work. It ends with the host; its error harms nobody else."""
+        task: Task[T] = Task()
+        self.nursery.start_soon(task._run, work)  # noqa: SLF001 (one file, one idea)
+        return task
+
+    def emit(self, event: Event) -> None:
+        """Tell the instruments of something that belongs to no single call."""
+        if self.hear is not None:
+            self.hear(event)
+
+
+@asynccontextmanager
+async def open_host(instruments: Sequence[Instrument] = ()) -> AsyncIterator[Host]:
+    """A host for as long as the block runs; leaving it cancels the work that still goes on."""
+    async with open_nursery() as nursery:
+        try:
+            yield Host(nursery, instruments)
+        finally:
+            nursery.cancel_scope.cancel()

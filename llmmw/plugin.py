@@ -1,0 +1,45 @@
+"""The door for authors of plugins: all that a provider or a middleware is made of."""
+
+from llmmw._call import Attempt as Attempt
+from llmmw._call import Call as Call
+from llmmw._call import Listener as Listener
+from llmmw._chain import Handler as Handler
+from llmmw._chain import Middleware as Middleware
+from llmmw._deltas import Fold as Fold
+from llmmw._deltas import deltas_of as deltas_of
+from llmmw._hookspecs import Spec as Spec
+from llmmw._hookspecs import hookimpl as hookimpl
+from llmmw._ledger import DownloadProgress as DownloadProgress
+from llmmw._ledger import Event as Event
+from llmmw._ledger import Ledger as Ledger
+from llmmw._listen import Gate as Gate
+from llmmw._listen import ResponseBuilder as ResponseBuilder
+from llmmw._listen import map_text as map_text
+from llmmw._provider import Capabilities as Capabilities
+from llmmw._provider import Provider as Provider
+from llmmw._tasks import Host as Host
+from llmmw._tasks import Task as Task
+from llmmw._tasks import open_nursery as open_nursery
+
+__all__ = [
+    "Attempt",
+    "Call",
+    "Capabilities",
+    "DownloadProgress",
+    "Event",
+    "Fold",
+    "Gate",
+    "Handler",
+    "Host",
+    "Ledger",
+    "Listener",
+    "Middleware",
+    "Provider",
+    "ResponseBuilder",
+    "Spec",
+    "Task",
+    "deltas_of",
+    "hookimpl",
+    "map_text",
+    "open_nursery",
+]

@@ -1,0 +1,51 @@
+"""Validators of policies' options: a wrong value names its field, the value, what was expected."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from llmmw.errors import ConfigError
+
+Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
+
+
+def seconds(low: float) -> Validator:
+    """A finite number of seconds, `low` or more, or `None` where that is the default."""
+
+    def check(item: Any, field: attrs.Attribute[Any], given: Any) -> None:
+        if given is None and field.default is None:
+            return
+        if type(given) not in {int, float} or not low <= given < math.inf:
+            raise _wrong(item, field, given, f"seconds, a number from {low:g} on")
+
+    return check
+
+
+def whole(low: int) -> Validator:
+    """A whole number, `low` or more, or `None` where that is the default."""
+
+    def check(item: Any, field: attrs.Attribute[Any], given: Any) -> None:
+        if given is None and field.default is None:
+            return
+        if type(given) is not int or given < low:
+            raise _wrong(item, field, given, f"a whole number from {low} on")
+
+    return check
+
+
+def one_of(*words: str) -> Validator:
+    """One of the given words."""
+
+    def check(item: Any, field: attrs.Attribute[Any], given: Any) -> None:
+        if given not in words:
+            raise _wrong(item, field, given, f"one of {', '.join(map(repr, words))}")
+
+    return check
+
+
+def _wrong(item: Any, field: attrs.Attribute[Any], given: Any, what: str) -> ConfigError:
+    return ConfigError(f"{type(item).__name__}({field.name}={given!r}): expected {what}")

@@ -1,0 +1,119 @@
+"""Law: when a limit runs out, everything inside is cancelled and one error names the limit; a
+response that is complete in the same instant is returned.
+
+::
+
+    ├────────────────────────── total ──────────────────────────┤
+    ├──── first_token ────┤
+    call ················ delta ··· delta ····· delta ··· response
+                          ├─ idle ─┤├─ idle ─┤
+
+All limits are one trio cancel scope whose deadline moves. While the listener has a delta, only
+`total` runs: a slow consumer is no slow provider.
+"""
+
+from __future__ import annotations
+
+import math
+
+import attrs
+import trio
+
+from llmmw._call import Call, Listener
+from llmmw._chain import Handler
+from llmmw._deltas import Delta, PartDelta, Restarted
+from llmmw._ledger import LimitReached
+from llmmw._response import Response
+from llmmw.errors import ConfigError, DeadlineExceeded
+from llmmw.policies import _options
+
+__all__ = ["Timeout"]
+
+_limit = _options.seconds(0)
+
+
+@attrs.frozen(kw_only=True)
+class Timeout:
+    """Limits on time; what they bound follows from where the policy stands. Outside of attempts
+    it bounds a call with all its waits, inside it bounds each attempt.
+
+    Args:
+        total: seconds for everything inside.
+        first_token: seconds to the first content.
+        idle: seconds between two events after that.
+        stream: make calls stream that nobody listens to, so that `first_token` and `idle` bind
+            them too. Without it those bind only calls that stream anyway.
+    """
+
+    total: float | None = attrs.field(default=None, validator=_limit)
+    first_token: float | None = attrs.field(default=None, validator=_limit)
+    idle: float | None = attrs.field(default=None, validator=_limit)
+    stream: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        if self.total is self.first_token is self.idle is None:
+            raise ConfigError("Timeout() needs at least one of total, first_token and idle")
+
+    async def __call__(self, call: Call, next: Handler) -> Response:
+        watched = self.first_token is not None or self.idle is not None
+        if watched and (self.stream or call.listener is not None):
+            watch = _Watch(self, call.listener)
+            with watch.scope:
+                return await next(call.listening(watch))
+            raise self._late(call, watch.limit())
+        if self.total is None:
+            return await next(call)
+        with trio.move_on_after(self.total):
+            return await next(call)
+        raise self._late(call, "total")
+
+    def _late(self, call: Call, limit: str) -> DeadlineExceeded:
+        after: float = getattr(self, limit)
+        layer = repr(self)
+        call.ledger.write(LimitReached(trio.current_time(), limit, after, layer))
+        what = {
+            "total": f"no answer within {after:g} s",
+            "first_token": f"nothing came within {after:g} s",
+            "idle": f"the stream was silent for {after:g} s",
+        }[limit]
+        return DeadlineExceeded(f"{what} ({limit} of {layer})", limit=limit, after=after, layer=layer)
+
+
+class _Watch:
+    """A listener that moves the deadline of its scope with each delta."""
+
+    __slots__ = ("_end", "_first", "_idle", "_listener", "_options", "scope")
+
+    def __init__(self, options: Timeout, listener: Listener | None) -> None:
+        now = trio.current_time()
+        self._options = options
+        self._listener = listener
+        self._idle = math.inf if options.idle is None else options.idle
+        self._end = math.inf if options.total is None else now + options.total
+        self._first = self._first_deadline(now)
+        self.scope = trio.CancelScope(deadline=min(self._end, self._first))
+
+    def _first_deadline(self, now: float) -> float:
+        limit = self._options.first_token
+        return math.inf if limit is None else now + limit
+
+    def limit(self) -> str:
+        """The name of the limit that ran out."""
+        if self.scope.deadline >= self._end:
+            return "total"
+        return "idle" if math.isnan(self._first) else "first_token"
+
+    async def __call__(self, delta: Delta) -> None:
+        if isinstance(delta, PartDelta):
+            self._first = math.nan  # content has come: from now on, idle counts
+        came = trio.current_time()
+        if self._listener is not None:
+            self.scope.deadline = self._end
+            await self._listener(delta)
+        now = trio.current_time()
+        if isinstance(delta, Restarted):
+            self._first = self._first_deadline(now)
+        elif not math.isnan(self._first):
+            self._first += now - came
+        due = now + self._idle if math.isnan(self._first) else self._first
+        self.scope.deadline = min(self._end, due)
