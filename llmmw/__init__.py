@@ -16,85 +16,150 @@ The map. Imports run downward only; `pyproject.toml` has it as a contract that t
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from llmmw._call import Call as Call
-from llmmw._chain import Handler as Handler
-from llmmw._chain import Middleware as Middleware
-from llmmw._chain import chain as chain
-from llmmw._chain import describe as describe
-from llmmw._deltas import Delta as Delta
-from llmmw._deltas import PartDelta as PartDelta
-from llmmw._deltas import PartEnd as PartEnd
-from llmmw._deltas import PartStart as PartStart
-from llmmw._deltas import ResponseStart as ResponseStart
-from llmmw._deltas import Restarted as Restarted
-from llmmw._messages import CachePoint as CachePoint
-from llmmw._messages import Citation as Citation
-from llmmw._messages import MediaPart as MediaPart
-from llmmw._messages import Message as Message
-from llmmw._messages import OpaquePart as OpaquePart
-from llmmw._messages import Part as Part
-from llmmw._messages import ReasoningPart as ReasoningPart
-from llmmw._messages import TextPart as TextPart
-from llmmw._messages import TokenLogprob as TokenLogprob
-from llmmw._messages import ToolCallPart as ToolCallPart
-from llmmw._messages import ToolResultPart as ToolResultPart
-from llmmw._request import Choice as Choice
-from llmmw._request import CountTokens as CountTokens
-from llmmw._request import Embed as Embed
-from llmmw._request import Generate as Generate
-from llmmw._request import Grammar as Grammar
-from llmmw._request import JsonObject as JsonObject
-from llmmw._request import JsonSchema as JsonSchema
-from llmmw._request import Reasoning as Reasoning
-from llmmw._request import Request as Request
-from llmmw._request import Score as Score
-from llmmw._request import ServerTool as ServerTool
-from llmmw._request import Tool as Tool
-from llmmw._request import ToolNames as ToolNames
-from llmmw._response import Embeddings as Embeddings
-from llmmw._response import Finish as Finish
-from llmmw._response import Generation as Generation
-from llmmw._response import Response as Response
-from llmmw._response import Scores as Scores
-from llmmw._response import TokenCount as TokenCount
-from llmmw._response import Usage as Usage
-
 if TYPE_CHECKING:
+    from llmmw import errors as errors
+    from llmmw import policies as policies
+    from llmmw._attempts import Budget as Budget
+    from llmmw._call import Call as Call
+    from llmmw._chain import Handler as Handler
+    from llmmw._chain import Layer as Layer
+    from llmmw._chain import Middleware as Middleware
+    from llmmw._chain import chain as chain
+    from llmmw._chain import describe as describe
     from llmmw._client import Client as Client
     from llmmw._client import default_stack as default_stack
+    from llmmw._deltas import Delta as Delta
+    from llmmw._deltas import PartDelta as PartDelta
+    from llmmw._deltas import PartEnd as PartEnd
+    from llmmw._deltas import PartStart as PartStart
+    from llmmw._deltas import ResponseStart as ResponseStart
+    from llmmw._deltas import Restarted as Restarted
     from llmmw._map import Item as Item
     from llmmw._map import Progress as Progress
+    from llmmw._messages import CachePoint as CachePoint
+    from llmmw._messages import Citation as Citation
+    from llmmw._messages import MediaPart as MediaPart
+    from llmmw._messages import Message as Message
+    from llmmw._messages import OpaquePart as OpaquePart
+    from llmmw._messages import Part as Part
+    from llmmw._messages import ReasoningPart as ReasoningPart
+    from llmmw._messages import TextPart as TextPart
+    from llmmw._messages import TokenLogprob as TokenLogprob
+    from llmmw._messages import ToolCallPart as ToolCallPart
+    from llmmw._messages import ToolResultPart as ToolResultPart
     from llmmw._plugins import Plugins as Plugins
+    from llmmw._request import Choice as Choice
+    from llmmw._request import CountTokens as CountTokens
+    from llmmw._request import Embed as Embed
+    from llmmw._request import Generate as Generate
+    from llmmw._request import Grammar as Grammar
+    from llmmw._request import JsonObject as JsonObject
+    from llmmw._request import JsonSchema as JsonSchema
+    from llmmw._request import Reasoning as Reasoning
+    from llmmw._request import Request as Request
+    from llmmw._request import Score as Score
+    from llmmw._request import ServerTool as ServerTool
+    from llmmw._request import Tool as Tool
+    from llmmw._request import ToolNames as ToolNames
+    from llmmw._response import Candidate as Candidate
+    from llmmw._response import Embeddings as Embeddings
+    from llmmw._response import Finish as Finish
+    from llmmw._response import FinishReason as FinishReason
+    from llmmw._response import Generation as Generation
+    from llmmw._response import Response as Response
+    from llmmw._response import Scores as Scores
+    from llmmw._response import TokenCount as TokenCount
+    from llmmw._response import Usage as Usage
     from llmmw._stream import Stream as Stream
     from llmmw.policies import Attempts as Attempts
-    from llmmw.policies import Budget as Budget
     from llmmw.policies import Fallback as Fallback
     from llmmw.policies import Retry as Retry
     from llmmw.policies import Timeout as Timeout
 
-# Imported when first used: what stands above the chain, and what imports pluggy.
-_LATER = {
-    "Client": "llmmw._client",
-    "default_stack": "llmmw._client",
-    "Item": "llmmw._map",
-    "Progress": "llmmw._map",
-    "Plugins": "llmmw._plugins",
-    "Stream": "llmmw._stream",
-    "Attempts": "llmmw.policies",
-    "Budget": "llmmw.policies",
-    "Fallback": "llmmw.policies",
-    "Retry": "llmmw.policies",
-    "Timeout": "llmmw.policies",
-    "errors": "llmmw.errors",
-    "policies": "llmmw.policies",
+# Where each name stands; imported when it is first used, so that `import llmmw` costs nothing.
+_HOMES = {
+    "_attempts": ("Budget",),
+    "_call": ("Call",),
+    "_chain": (
+        "Handler",
+        "Layer",
+        "Middleware",
+        "chain",
+        "describe",
+    ),
+    "_client": (
+        "Client",
+        "default_stack",
+    ),
+    "_deltas": (
+        "Delta",
+        "PartDelta",
+        "PartEnd",
+        "PartStart",
+        "ResponseStart",
+        "Restarted",
+    ),
+    "_map": (
+        "Item",
+        "Progress",
+    ),
+    "_messages": (
+        "CachePoint",
+        "Citation",
+        "MediaPart",
+        "Message",
+        "OpaquePart",
+        "Part",
+        "ReasoningPart",
+        "TextPart",
+        "TokenLogprob",
+        "ToolCallPart",
+        "ToolResultPart",
+    ),
+    "_plugins": ("Plugins",),
+    "_request": (
+        "Choice",
+        "CountTokens",
+        "Embed",
+        "Generate",
+        "Grammar",
+        "JsonObject",
+        "JsonSchema",
+        "Reasoning",
+        "Request",
+        "Score",
+        "ServerTool",
+        "Tool",
+        "ToolNames",
+    ),
+    "_response": (
+        "Candidate",
+        "Embeddings",
+        "Finish",
+        "FinishReason",
+        "Generation",
+        "Response",
+        "Scores",
+        "TokenCount",
+        "Usage",
+    ),
+    "_stream": ("Stream",),
+    "policies": (
+        "Attempts",
+        "Fallback",
+        "Retry",
+        "Timeout",
+    ),
 }
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LATER:
+    if name in {"errors", "policies"}:
+        return import_module(f"llmmw.{name}")
+    if name not in _HOME_OF:
         raise AttributeError(f"module 'llmmw' has no attribute {name!r}")
-    module = import_module(_LATER[name])
-    found = module if name == _LATER[name].rpartition(".")[2] else getattr(module, name)
+    found = getattr(import_module(f"llmmw.{_HOME_OF[name]}"), name)
     globals()[name] = found
     return found
 
@@ -104,6 +169,7 @@ __all__ = [
     "Budget",
     "CachePoint",
     "Call",
+    "Candidate",
     "Choice",
     "Citation",
     "Client",
@@ -113,6 +179,7 @@ __all__ = [
     "Embeddings",
     "Fallback",
     "Finish",
+    "FinishReason",
     "Generate",
     "Generation",
     "Grammar",
@@ -120,6 +187,7 @@ __all__ = [
     "Item",
     "JsonObject",
     "JsonSchema",
+    "Layer",
     "MediaPart",
     "Message",
     "Middleware",

@@ -203,7 +203,7 @@ def _heard(history: History) -> bool:
 
 async def _restart(call: Call, history: History) -> None:
     reason = type(history.records[-1].error).__name__
-    call.ledger.write(StreamRestarted(trio.current_time(), reason))
+    call.ledger.write(StreamRestarted(trio.current_time(), reason, call.attempt.number))
     assert call.listener is not None
     await call.listener(Restarted(reason))
 
@@ -215,9 +215,7 @@ async def _wait(call: Call, start: Start) -> None:
         await trio.sleep_until(start.at)
 
 
-async def _attempt(
-    call: Call, next: Handler, start: Start, history: History
-) -> Response | None:
+async def _attempt(call: Call, next: Handler, start: Start, history: History) -> Response | None:
     """One attempt: its response, or `None` and an error in the history."""
     ledger = call.ledger
     number = ledger.next_number()
@@ -230,12 +228,10 @@ async def _attempt(
     if call.listener is None:
         inner = call.replace(request=start.request, attempt=attempt)
     else:
-        gate = Gate.before(
-            call, lambda: ledger.write(AttemptFirst(trio.current_time(), number))
-        )
+        gate = Gate.before(call, lambda: ledger.write(AttemptFirst(trio.current_time(), number)))
         record.gate = gate
         inner = call.replace(request=start.request, attempt=attempt, listener=gate)
-    outcome, message = "cancelled", ""
+    outcome, message = "Cancelled", ""
     response: Response | None = None
     try:
         response = await next(inner)
@@ -258,6 +254,7 @@ async def _attempt(
                 record.ended,
                 number,
                 outcome,
+                record.ended - opened,
                 message,
                 spent.input_tokens if spent else None,
                 spent.output_tokens if spent else None,

@@ -1,10 +1,13 @@
-"""The client: what trio programs hold. Owns providers and background work, builds the chain once."""
+"""The client: what trio programs hold.
+
+It owns providers and background work, and builds the chain once.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar
 
 import trio
 
@@ -30,8 +33,11 @@ R = TypeVar("R", bound=Response)
 
 
 def default_stack(*targets: str) -> list[Middleware]:
-    """The stack of a client that was given none, to read and to extend: a total limit of 600 s;
-    two retries, and the further targets as fallbacks; limits of each attempt."""
+    """The stack of a client that was given none, to read and to extend.
+
+    A total limit of 600 s; two retries, and the further targets as fallbacks; limits of each
+    attempt: 300 s, 120 s to the first content of a stream, 120 s between two of its events.
+    """
     policies: list[Any] = [Retry(2)]
     if len(targets) > 1:
         policies.append(Fallback(*targets[1:]))
@@ -92,8 +98,10 @@ class Client(AbstractAsyncContextManager["Client"]):
         return await self._exit.__aexit__(*error)
 
     def replace(self, *targets: str, stack: Sequence[Middleware] | None = None) -> Client:
-        """A client with other targets or another stack that shares this one's providers and
-        connections. It is open as long as this one is, and is not entered itself."""
+        """A client with other targets or another stack that shares this one's providers.
+
+        It is open as long as this one is, and is not entered itself.
+        """
         other = Client(*(targets or self.targets), stack=stack)
         if stack is None and not targets:
             other.stack = self.stack
@@ -178,7 +186,7 @@ class Client(AbstractAsyncContextManager["Client"]):
             return await self._answer(call, timeout, Generation)
 
         async with open_nursery() as nursery:
-            nursery.start_soon(stream._run, answer, call)
+            nursery.start_soon(stream.run, answer, call)
             try:
                 yield stream
             finally:
@@ -236,7 +244,9 @@ class Client(AbstractAsyncContextManager["Client"]):
         timeout: float | None = None,
         **parameters: Any,
     ) -> AsyncIterator[Items]:
-        """Answer many requests::
+        """Answer many requests.
+
+        ::
 
             async with client.map(prompts) as items:
                 async for item in items: ...
@@ -267,7 +277,7 @@ class Client(AbstractAsyncContextManager["Client"]):
             progress=progress,
         )
         async with open_nursery() as nursery:
-            await items._run(nursery)
+            await items.run(nursery)
             try:
                 yield items
             finally:
@@ -317,9 +327,8 @@ class Client(AbstractAsyncContextManager["Client"]):
             response = await handler(call)
             outcome = None
         except ListenerFailed as failed:
-            outcome = type(failed.__cause__).__name__
-            assert failed.__cause__ is not None
-            raise failed.__cause__ from None
+            outcome = type(failed.error).__name__
+            raise failed.error from None
         except Exception as error:
             outcome = type(error).__name__
             raise
@@ -337,4 +346,4 @@ class Client(AbstractAsyncContextManager["Client"]):
             raise BadRequest(f"expected {kind.__name__}, the stack gave {type(response).__name__}")
         if response.ledger is not ledger:
             response = response.replace(ledger=ledger)
-        return cast("R", response)
+        return response

@@ -9,6 +9,7 @@ import attrs
 
 from llmmw._messages import (
     Citation,
+    MediaPart,
     Message,
     Part,
     ReasoningPart,
@@ -123,7 +124,9 @@ class _OpenPart:
             return attrs.evolve(part, text=text, signature=self.signature or part.signature)
         if isinstance(part, ToolCallPart):
             return attrs.evolve(part, arguments=part.arguments + "".join(self.arguments))
-        return attrs.evolve(part, data=bytes(self.data)) if self.data else part  # type: ignore[call-arg]
+        if isinstance(part, MediaPart) and self.data:
+            return attrs.evolve(part, data=bytes(self.data))
+        return part
 
 
 @attrs.define

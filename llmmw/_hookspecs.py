@@ -20,8 +20,8 @@ __all__ = ["GROUPS", "HOOKS", "Kind", "Spec", "hookimpl", "hookspec"]
 
 Kind: TypeAlias = Literal["provider", "middleware", "builtin", "store", "command"]
 
-hookspec = pluggy.HookspecMarker("llmmw")
-hookimpl = pluggy.HookimplMarker("llmmw")
+hookspec: pluggy.HookspecMarker = pluggy.HookspecMarker("llmmw")
+hookimpl: pluggy.HookimplMarker = pluggy.HookimplMarker("llmmw")
 
 HOOKS: dict[Kind, str] = {
     "provider": "llmmw_providers",

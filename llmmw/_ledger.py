@@ -6,7 +6,7 @@ The names of the events are API: instruments hear exactly what is written here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import attrs
 
@@ -29,7 +29,7 @@ __all__ = [
 
 @attrs.frozen
 class Event:
-    """Something that happened at `time` (seconds of trio's clock)."""
+    """Something that happened at `time` (seconds of trio's clock). `str()` says it in words."""
 
     time: float
 
@@ -40,6 +40,9 @@ class CallStarted(Event):
 
     target: str
 
+    def __str__(self) -> str:
+        return f"call of {self.target}"
+
 
 @attrs.frozen
 class CallEnded(Event):
@@ -48,6 +51,9 @@ class CallEnded(Event):
     error: str | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
+
+    def __str__(self) -> str:
+        return f"ended: {self.error or 'ok'}{_tokens(self.input_tokens, self.output_tokens)}"
 
 
 @attrs.frozen
@@ -59,12 +65,18 @@ class AttemptStarted(Event):
     reason: str
     parent: int = 0
 
+    def __str__(self) -> str:
+        return f"attempt {self.number} on {self.target} ({self.reason})"
+
 
 @attrs.frozen
 class AttemptSent(Event):
     """The attempt left for its provider."""
 
     number: int
+
+    def __str__(self) -> str:
+        return "sent"
 
 
 @attrs.frozen
@@ -73,16 +85,25 @@ class AttemptFirst(Event):
 
     number: int
 
+    def __str__(self) -> str:
+        return "first content"
+
 
 @attrs.frozen
 class AttemptEnded(Event):
-    """The attempt ended: `outcome` is `ok`, `cancelled`, or the name of its error."""
+    """The attempt ended: `outcome` is `ok`, `Cancelled`, or the name of its error."""
 
     number: int
     outcome: str
+    seconds: float
     message: str = ""
     input_tokens: int | None = None
     output_tokens: int | None = None
+
+    def __str__(self) -> str:
+        tokens = _tokens(self.input_tokens, self.output_tokens)
+        note = f": {self.message}" if self.message else ""
+        return f"{self.outcome} after {self.seconds:.3f} s{tokens}{note}"
 
 
 @attrs.frozen
@@ -93,6 +114,9 @@ class WaitStarted(Event):
     why: str
     parent: int = 0
 
+    def __str__(self) -> str:
+        return f"wait {self.until - self.time:.3f} s ({self.why})"
+
 
 @attrs.frozen
 class BudgetRefused(Event):
@@ -101,14 +125,21 @@ class BudgetRefused(Event):
     target: str
     parent: int = 0
 
+    def __str__(self) -> str:
+        return f"no budget left for another attempt on {self.target}"
+
 
 @attrs.frozen
 class LimitReached(Event):
-    """A limit of time ran out: `limit` of `after` seconds, set by `layer`."""
+    """A limit of time ran out: `limit` of `after` seconds, set by `layer`, in attempt `parent`."""
 
     limit: str
     after: float
     layer: str
+    parent: int = 0
+
+    def __str__(self) -> str:
+        return f"limit {self.limit} of {self.after:g} s ran out ({self.layer})"
 
 
 @attrs.frozen
@@ -116,6 +147,10 @@ class StreamRestarted(Event):
     """What had been told is void; another attempt tells anew."""
 
     reason: str
+    parent: int = 0
+
+    def __str__(self) -> str:
+        return f"the stream starts anew: {self.reason}"
 
 
 @attrs.frozen
@@ -125,6 +160,16 @@ class DownloadProgress(Event):
     name: str
     done: int
     total: int | None = None
+
+    def __str__(self) -> str:
+        of = f" of {self.total}" if self.total is not None else ""
+        return f"{self.name}: {self.done}{of} bytes"
+
+
+def _tokens(given: int | None, made: int | None) -> str:
+    if made is None:
+        return ""
+    return f", {made} tokens out" if given is None else f", {given} tokens in, {made} out"
 
 
 Heard: TypeAlias = Callable[[Event], None]
@@ -156,66 +201,16 @@ class Ledger:
 
     def explain(self) -> str:
         """The tree of attempts, waits, times and tokens as text, times from the call's start."""
-        return "\n".join(_Picture(self.events).lines())
-
-
-@attrs.frozen
-class _Picture:
-    """Draws events as a tree; attempts are indented under the attempt that they serve."""
-
-    events: list[Event]
-
-    def lines(self) -> list[str]:
         begin = self.events[0].time if self.events else 0.0
-        depth: dict[int, int] = {0: 0}
-        starts = {e.number: e for e in self.events if isinstance(e, AttemptStarted)}
+        levels = {0: 0}
         rows = []
         for event in self.events:
+            level = levels.get(getattr(event, "parent", 0), 0) + 1
             if isinstance(event, AttemptStarted):
-                depth[event.number] = depth.get(event.parent, 0) + 1
-                level = depth[event.number]
-            else:
-                near = getattr(event, "number", None)
-                level = depth.get(near, 0) if near else depth.get(getattr(event, "parent", 0), 0)
-                level += 0 if isinstance(event, (CallStarted, CallEnded)) else 1
-            text = _describe(event, starts)
-            rows.append(f"{event.time - begin:9.3f} s  {'  ' * level}{text}")
-        return rows
-
-
-def _describe(event: Event, starts: dict[int, AttemptStarted]) -> str:
-    if isinstance(event, CallStarted):
-        return f"call of {event.target}"
-    if isinstance(event, CallEnded):
-        return f"ended: {event.error or 'ok'}{_tokens(event)}"
-    if isinstance(event, AttemptStarted):
-        return f"attempt {event.number} on {event.target} ({event.reason})"
-    if isinstance(event, AttemptEnded):
-        begun = starts.get(event.number)
-        took = f" after {event.time - begun.time:.3f} s" if begun else ""
-        note = f": {event.message}" if event.message else ""
-        return f"{event.outcome}{took}{_tokens(event)}{note}"
-    if isinstance(event, WaitStarted):
-        return f"wait {event.until - event.time:.3f} s ({event.why})"
-    shown = {
-        AttemptSent: lambda e: "sent",
-        AttemptFirst: lambda e: "first content",
-        BudgetRefused: lambda e: f"no budget left for another attempt on {e.target}",
-        LimitReached: lambda e: f"limit {e.limit} of {e.after:g} s ran out ({e.layer})",
-        StreamRestarted: lambda e: f"the stream starts anew: {e.reason}",
-    }.get(type(event))
-    return shown(event) if shown else _any(event)
-
-
-def _any(event: Event) -> str:
-    fields: dict[str, Any] = attrs.asdict(event)
-    del fields["time"]
-    facts = ", ".join(f"{name}={field!r}" for name, field in fields.items())
-    return f"{type(event).__name__}({facts})"
-
-
-def _tokens(event: CallEnded | AttemptEnded) -> str:
-    if event.output_tokens is None:
-        return ""
-    told = f"{event.input_tokens} in, " if event.input_tokens is not None else ""
-    return f", {told}{event.output_tokens} out"
+                levels[event.number] = level
+            elif isinstance(event, (AttemptSent, AttemptFirst, AttemptEnded)):
+                level = levels.get(event.number, 0) + 1
+            elif isinstance(event, (CallStarted, CallEnded)):
+                level = 0
+            rows.append(f"{event.time - begin:9.3f} s  {'  ' * level}{event}")
+        return "\n".join(rows)

@@ -32,7 +32,7 @@ def caller_listener(listener: Listener) -> Listener:
         try:
             await listener(delta)
         except Exception as error:
-            raise ListenerFailed("the caller's listener failed") from error
+            raise ListenerFailed(error) from error
 
     return hear
 
@@ -214,9 +214,7 @@ class ResponseBuilder:
             await self._end_current(candidate)
         for candidate, index in self.fold.open_parts:
             await self._tell(PartEnd(index, self.fold.whole(index, candidate), candidate))
-        return self.fold.response(
-            finish=finish, usage=usage, ledger=self.call.ledger, **fields
-        )
+        return self.fold.response(finish=finish, usage=usage, ledger=self.call.ledger, **fields)
 
     def interrupted(self, message: str) -> StreamInterrupted:
         """The error of an answer that broke off here, with what came of it."""

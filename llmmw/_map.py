@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    Sized,
+)
 from typing import Any, Literal, TypeAlias
 
 import attrs
@@ -117,7 +125,7 @@ class Items:
         self._ordered = ordered
         self._errors = errors
         self._progress = progress
-        self._total = len(requests) if hasattr(requests, "__len__") else None
+        self._total = len(requests) if isinstance(requests, Sized) else None
         self._done = self._failed = 0
         # Answers that wait for an earlier one are kept; this bounds how far the others run ahead.
         self._window = trio.Semaphore(4 * concurrency)
@@ -126,7 +134,7 @@ class Items:
         self._early: dict[int, Item] = {}
         self._next = 0
 
-    async def _run(self, nursery: trio.Nursery) -> None:
+    async def run(self, nursery: trio.Nursery) -> None:
         with self._send:
             for _ in range(self._concurrency):
                 nursery.start_soon(self._work, self._send.clone())

@@ -38,11 +38,23 @@ __all__ = [
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 Extra: TypeAlias = Mapping[str, Any]
+"""What a provider sent beside the unified fields, by its name; needed to send a part back."""
 
 
-def _extra() -> Any:
-    """What a provider sent beside the unified fields, by provider; needed to send the part back."""
-    return attrs.field(factory=dict, hash=False)
+def _rows(rows: Iterable[Iterable[Any]]) -> tuple[tuple[str, float], ...]:
+    return tuple((str(token), float(logprob)) for token, logprob in rows)
+
+
+def _citations(items: Iterable[Citation]) -> tuple[Citation, ...]:
+    return tuple(items)
+
+
+def _logprobs(items: Iterable[TokenLogprob]) -> tuple[TokenLogprob, ...]:
+    return tuple(items)
+
+
+def _parts(content: object) -> tuple[Part, ...]:
+    return content_parts(content)
 
 
 @value
@@ -55,7 +67,7 @@ class Citation:
     text: str | None = None
     start: int | None = None
     end: int | None = None
-    extra: Extra = _extra()
+    extra: Extra = attrs.field(factory=dict, hash=False)
 
 
 @value
@@ -65,9 +77,7 @@ class TokenLogprob:
 
     token: str
     logprob: float
-    top: tuple[tuple[str, float], ...] = attrs.field(
-        default=(), converter=lambda rows: tuple(tuple(row) for row in rows)
-    )
+    top: tuple[tuple[str, float], ...] = attrs.field(default=(), converter=_rows)
 
 
 @value
@@ -77,8 +87,8 @@ class TextPart:
 
     kind: ClassVar[str] = "text"
     text: str
-    citations: tuple[Citation, ...] = attrs.field(default=(), converter=tuple, kw_only=True)
-    logprobs: tuple[TokenLogprob, ...] = attrs.field(default=(), converter=tuple, kw_only=True)
+    citations: tuple[Citation, ...] = attrs.field(default=(), converter=_citations, kw_only=True)
+    logprobs: tuple[TokenLogprob, ...] = attrs.field(default=(), converter=_logprobs, kw_only=True)
     refusal: bool = attrs.field(default=False, kw_only=True)
     id: str | None = attrs.field(default=None, kw_only=True)
     extra: Extra = attrs.field(factory=dict, hash=False, kw_only=True)
@@ -111,7 +121,7 @@ class MediaPart:
     file_id: str | None = None
     filename: str | None = None
     detail: str | None = None
-    extra: Extra = _extra()
+    extra: Extra = attrs.field(factory=dict, hash=False)
 
     def __attrs_post_init__(self) -> None:
         if sum(x is not None for x in (self.data, self.url, self.file_id)) != 1:
@@ -163,7 +173,7 @@ class ToolCallPart:
     arguments: str = ""
     server: bool = False
     custom: bool = False
-    extra: Extra = _extra()
+    extra: Extra = attrs.field(factory=dict, hash=False)
 
     def parse(self) -> Any:
         """The arguments as data; empty text is `{}`.
@@ -187,10 +197,10 @@ class ToolResultPart:
     kind: ClassVar[str] = "tool_result"
     call_id: str
     name: str = ""
-    content: tuple[Part, ...] = attrs.field(default=(), converter=lambda x: content_parts(x))
+    content: tuple[Part, ...] = attrs.field(default=(), converter=_parts)
     is_error: bool = False
     server: bool = False
-    extra: Extra = _extra()
+    extra: Extra = attrs.field(factory=dict, hash=False)
 
 
 @value
@@ -214,13 +224,7 @@ class OpaquePart:
 
 
 Part: TypeAlias = (
-    TextPart
-    | ReasoningPart
-    | MediaPart
-    | ToolCallPart
-    | ToolResultPart
-    | CachePoint
-    | OpaquePart
+    TextPart | ReasoningPart | MediaPart | ToolCallPart | ToolResultPart | CachePoint | OpaquePart
 )
 
 
@@ -230,7 +234,7 @@ class Message:
     """A role and its parts."""
 
     role: Role = attrs.field()
-    parts: tuple[Part, ...] = attrs.field(converter=lambda x: content_parts(x))
+    parts: tuple[Part, ...] = attrs.field(converter=_parts)
     name: str | None = attrs.field(default=None, kw_only=True)
     id: str | None = attrs.field(default=None, kw_only=True)
     extra: Extra = attrs.field(factory=dict, hash=False, kw_only=True)
@@ -279,7 +283,7 @@ def _message_of_dict(item: Mapping[str, Any]) -> Message:
         return made
     known = {"role", "content", "name", "tool_calls", "tool_call_id", "refusal", "reasoning"}
     if "role" not in item or (unknown := set(item) - known):
-        wrong = f"unknown {sorted(unknown)[0]!r}" if "role" in item else 'no "role"'
+        wrong = f"unknown {min(unknown)!r}" if "role" in item else 'no "role"'
         raise BadRequest(f"a message has {wrong}; it takes {', '.join(sorted(known))}")
     role = {"developer": "system", "function": "tool"}.get(item["role"], item["role"])
     content = item.get("content")

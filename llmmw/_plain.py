@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import unicodedata
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import attrs
 
@@ -50,15 +51,15 @@ def plain(item: object, depth: int = 0) -> Any:
     if _KINDS.get(type(item).__name__) is type(item):
         return {"$kind": type(item).__name__} | {
             field.name: plain(getattr(item, field.name), depth + 1)
-            for field in attrs.fields(type(item))
+            for field in attrs.fields(cast("Any", type(item)))
             if field.init and field.eq and getattr(item, field.name) != _default(field)
         }
     raise BadRequest(f"{type(item).__name__} has no place in a request: use plain data")
 
 
 def _default(field: attrs.Attribute[Any]) -> object:
-    made = field.default
-    return made.factory() if isinstance(made, attrs.Factory) else made  # type: ignore[arg-type]
+    made: Any = field.default
+    return made.factory() if hasattr(made, "factory") else made
 
 
 def restore(data: Any, depth: int = 0) -> Any:
@@ -88,18 +89,28 @@ def restore(data: Any, depth: int = 0) -> Any:
 
 
 def canonical_key(item: object) -> str:
-    """A 128-bit hash over the plain form: equal for equal values, whatever the order of dicts
-    and the Unicode form (NFC) of texts."""
+    """A 128-bit hash over the plain form.
+
+    Equal for equal values, whatever the order of dicts and the Unicode form of texts (NFC).
+    """
+    data = _normal(plain(item))
+    return hashlib.blake2b(_encoded(data), digest_size=16).hexdigest()
+
+
+def _encoded(data: Any) -> bytes:
     import orjson  # kept out of `import llmmw`
 
-    return hashlib.blake2b(
-        orjson.dumps(_normal(plain(item)), option=orjson.OPT_SORT_KEYS), digest_size=16
-    ).hexdigest()
+    try:
+        return orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # integers beyond 64 bits, lone surrogates: rare, and still a key
+        return json.dumps(data, sort_keys=True).encode()
 
 
 def _normal(data: Any) -> Any:
     if isinstance(data, str):
         return data if data.isascii() else unicodedata.normalize("NFC", data)
+    if isinstance(data, float) and data.is_integer():
+        return int(data)
     if isinstance(data, dict):
         return {_normal(name): _normal(one) for name, one in data.items()}
     if isinstance(data, list):

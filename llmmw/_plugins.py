@@ -249,8 +249,8 @@ def _options_of(factory: Any, spec: Spec) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for field in attrs.fields(factory):
         if field.init and field.repr and field.name != "name" and not field.name.startswith("_"):
-            default = field.default
-            if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
-                default = None if default.takes_self else default.factory()  # type: ignore[union-attr]
+            default: Any = field.default
+            if hasattr(default, "factory"):
+                default = None if default.takes_self else default.factory()
             options[field.name] = default if default is not attrs.NOTHING else "(needed)"
     return options | spec.options

@@ -86,6 +86,14 @@ def check_names(given: Iterable[str], kind: type, also: Iterable[str] = ()) -> N
             raise BadRequest(f"{kind.__name__} has no parameter {name!r}; {hint}")
 
 
+def _strings(item: str | Iterable[str]) -> tuple[str, ...]:
+    return (item,) if isinstance(item, str) else tuple(item)
+
+
+def _messages(items: Iterable[object]) -> tuple[Message, ...]:
+    return tuple(message_of(item) for item in items)
+
+
 @value
 @attrs.frozen
 class JsonObject:
@@ -117,7 +125,7 @@ class Grammar:
 class Choice:
     """One of the given texts."""
 
-    options: tuple[str, ...] = attrs.field(converter=tuple)
+    options: tuple[str, ...] = attrs.field(converter=_strings)
 
 
 OutputFormat: TypeAlias = JsonObject | JsonSchema | Grammar | Choice
@@ -195,7 +203,7 @@ class ServerTool:
 class ToolNames:
     """Limits the choice of tools to some by name."""
 
-    names: tuple[str, ...] = attrs.field(converter=tuple)
+    names: tuple[str, ...] = attrs.field(converter=_strings)
     mode: Literal["required", "auto"] = "required"
 
 
@@ -215,10 +223,6 @@ def _tool(item: object) -> Tool | ServerTool:
     raise BadRequest(f"can't take {item!r} for a tool: give a Tool, or a dict with a name")
 
 
-def _stops(item: str | Iterable[str]) -> tuple[str, ...]:
-    return (item,) if isinstance(item, str) else tuple(item)
-
-
 @value
 @attrs.frozen(kw_only=True)
 class Generate(Request):
@@ -227,14 +231,14 @@ class Generate(Request):
     `None`, or an empty tuple, leaves a parameter to the provider.
     """
 
-    messages: tuple[Message, ...] = attrs.field(default=(), converter=tuple)
+    messages: tuple[Message, ...] = attrs.field(default=(), converter=_messages)
     prompt: str | None = None
     max_output_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
     min_p: float | None = None
-    stop_sequences: tuple[str, ...] = attrs.field(default=(), converter=_stops)
+    stop_sequences: tuple[str, ...] = attrs.field(default=(), converter=_strings)
     seed: int | None = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
@@ -294,7 +298,7 @@ _PARAMETERS = tuple(
 class Embed(Request):
     """Ask for one vector an input."""
 
-    inputs: tuple[str, ...] = attrs.field(converter=_stops)
+    inputs: tuple[str, ...] = attrs.field(converter=_strings)
     dimensions: int | None = None
     purpose: Literal["query", "document"] | None = None
 
@@ -309,7 +313,7 @@ class Score(Request):
     """Ask how well each option follows the prompt."""
 
     prompt: str
-    options: tuple[str, ...] = attrs.field(converter=tuple)
+    options: tuple[str, ...] = attrs.field(converter=_strings)
 
     def __attrs_post_init__(self) -> None:
         if not self.options:
@@ -321,7 +325,7 @@ class Score(Request):
 class CountTokens(Request):
     """Ask how many tokens a prompt has, as the model would see it."""
 
-    messages: tuple[Message, ...] = attrs.field(converter=tuple)
+    messages: tuple[Message, ...] = attrs.field(converter=_messages)
     tools: tuple[Tool | ServerTool, ...] = attrs.field(default=(), converter=_tools)
 
 

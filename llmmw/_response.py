@@ -5,7 +5,7 @@ Equality and hash look at the answer alone; ledger, warnings, raw data and HTTP 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -79,10 +79,6 @@ class HttpInfo:
     rate: Mapping[str, Any] = attrs.field(factory=dict)
 
 
-def _beside(default: Any = None) -> Any:
-    return attrs.field(default=default, eq=False, repr=False)
-
-
 @attrs.frozen(kw_only=True)
 class Response:
     """What every kind of response has."""
@@ -92,12 +88,12 @@ class Response:
     provider: str = ""
     id: str | None = None
     usage: Usage | None = None
-    request_id: str | None = _beside()
-    created: float | None = _beside()
-    warnings: tuple[str, ...] = _beside(())
-    http: HttpInfo | None = _beside()
-    raw: Any = _beside()
-    ledger: Ledger | None = _beside()
+    request_id: str | None = attrs.field(default=None, eq=False, repr=False)
+    created: float | None = attrs.field(default=None, eq=False, repr=False)
+    warnings: tuple[str, ...] = attrs.field(default=(), eq=False, repr=False)
+    http: HttpInfo | None = attrs.field(default=None, eq=False, repr=False)
+    raw: Any = attrs.field(default=None, eq=False, repr=False)
+    ledger: Ledger | None = attrs.field(default=None, eq=False, repr=False)
 
     def replace(self: R, **changes: Any) -> R:
         """The same response with other fields."""
@@ -124,7 +120,7 @@ class Generation(Response):
 
     message: Message = attrs.field(factory=lambda: Message("assistant", ()))
     finish: Finish | None = None
-    candidates: tuple[Candidate, ...] = attrs.field(default=(), converter=tuple)
+    candidates: tuple[Candidate, ...] = ()
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -158,14 +154,20 @@ class Generation(Response):
         return self.finish.reason if self.finish else None
 
 
+def _floats(row: Iterable[float]) -> tuple[float, ...]:
+    return tuple(row)
+
+
+def _vectors(rows: Iterable[Iterable[float]]) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(row) for row in rows)
+
+
 @value
 @attrs.frozen(kw_only=True)
 class Embeddings(Response):
     """One vector an input, in the order of the inputs."""
 
-    vectors: tuple[tuple[float, ...], ...] = attrs.field(
-        converter=lambda rows: tuple(tuple(row) for row in rows), repr=False
-    )
+    vectors: tuple[tuple[float, ...], ...] = attrs.field(converter=_vectors, repr=False)
 
 
 @value
@@ -173,7 +175,7 @@ class Embeddings(Response):
 class Scores(Response):
     """A score an option, in the order of the options; higher is better."""
 
-    scores: tuple[float, ...] = attrs.field(converter=tuple)
+    scores: tuple[float, ...] = attrs.field(converter=_floats)
 
     @property
     def best(self) -> int:

@@ -50,7 +50,7 @@ class Stream:
             raise ProtocolError(f"the answer is larger than {_MOST_BYTES} bytes")
         self._send.send_nowait(delta)
 
-    async def _run(self, answer: Callable[[Call], Awaitable[Response]], call: Call) -> None:
+    async def run(self, answer: Callable[[Call], Awaitable[Response]], call: Call) -> None:
         """Answer the call into this stream; never raises but `Cancelled`."""
         with self._send:
             try:
@@ -82,15 +82,7 @@ class Stream:
     def text(self) -> AsyncIterator[str]:
         """The pieces of text alone, without reasoning and refusals. A stream that was asked to
         restart can't take back what it has told here: use the deltas then."""
-        return self._texts()
-
-    async def _texts(self) -> AsyncIterator[str]:
-        wanted = False
-        async for delta in self:
-            if isinstance(delta, PartStart) and delta.candidate == 0:
-                wanted = isinstance(delta.part, TextPart) and not delta.part.refusal
-            elif isinstance(delta, PartDelta) and delta.candidate == 0 and delta.text and wanted:
-                yield delta.text
+        return _Texts(self)
 
     async def wait_response(self) -> Generation:
         """Read to the end and give the whole answer.
@@ -120,3 +112,23 @@ class Stream:
     def partial(self) -> Generation:
         """What has come so far."""
         return self._response or self._fold.response()
+
+
+class _Texts:
+    """The pieces of text of a stream. No generator, since one that is left early would warn."""
+
+    def __init__(self, deltas: Stream) -> None:
+        self._deltas = deltas
+        self._wanted = False
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self
+
+    async def __anext__(self) -> str:
+        async for delta in self._deltas:
+            if isinstance(delta, PartStart) and delta.candidate == 0:
+                self._wanted = isinstance(delta.part, TextPart) and not delta.part.refusal
+            elif isinstance(delta, PartDelta) and delta.candidate == 0:
+                if delta.text and self._wanted:
+                    return delta.text
+        raise StopAsyncIteration

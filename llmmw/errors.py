@@ -230,5 +230,11 @@ class PluginError(ConfigError):
 
 
 class ListenerFailed(Exception):
-    """Carries what the caller's own listener raised past the policies. No `LLMError`, so that no
-    policy takes it for the provider's; the client raises its cause."""
+    """Carries past the policies what the caller's own listener raised.
+
+    It is no `LLMError`, so that no policy takes it for the provider's; the client raises `error`.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__("the caller's listener failed")
+        self.error = error

@@ -52,7 +52,7 @@ class Attempts:
                 raise ConfigError(f"Attempts({policy!r}): expected policies such as Retry(2)")
         if max_attempts is not None and max_attempts < 1:
             raise ConfigError(f"Attempts(max_attempts={max_attempts}): expected 1 or more")
-        self.__attrs_init__(policies, budget or Budget(), max_attempts)  # type: ignore[attr-defined]
+        self.__attrs_init__(policies, budget or Budget(), max_attempts)
 
     async def __call__(self, call: Call, next: Handler) -> Response:
         return await self._plan(call, next)

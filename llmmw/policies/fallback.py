@@ -71,9 +71,7 @@ class Fallback:
         order: str = "per-round",
         budget: Budget | None = None,
     ) -> None:
-        self.__attrs_init__(  # type: ignore[attr-defined]
-            _targets(targets), _by_class(on or {}), order, budget or Budget()
-        )
+        self.__attrs_init__(_targets(targets), _by_class(on or {}), order, budget or Budget())
         if not targets and not on:
             raise ConfigError("Fallback() needs at least one target, or on={…}")
 

@@ -70,13 +70,15 @@ class Timeout:
     def _late(self, call: Call, limit: str) -> DeadlineExceeded:
         after: float = getattr(self, limit)
         layer = repr(self)
-        call.ledger.write(LimitReached(trio.current_time(), limit, after, layer))
+        now = trio.current_time()
+        call.ledger.write(LimitReached(now, limit, after, layer, call.attempt.number))
         what = {
             "total": f"no answer within {after:g} s",
             "first_token": f"nothing came within {after:g} s",
             "idle": f"the stream was silent for {after:g} s",
         }[limit]
-        return DeadlineExceeded(f"{what} ({limit} of {layer})", limit=limit, after=after, layer=layer)
+        message = f"{what} ({limit} of {layer})"
+        return DeadlineExceeded(message, limit=limit, after=after, layer=layer)
 
 
 class _Watch:

@@ -1,6 +1,7 @@
 """The smallest provider: says what it hears. Copy it to begin one of your own."""
 
 import attrs
+
 from llmmw import Finish, Response
 from llmmw.plugin import Call, Provider, ResponseBuilder, Spec, hookimpl
 
@@ -14,7 +15,7 @@ class Echo(Provider):
     async def __call__(self, call: Call) -> Response:
         answer = ResponseBuilder(call, self.name)
         for word in call.request.messages[-1].text.split(" "):
-            await answer.text(f"{word} " if answer.fold.anything else word)
+            await answer.text(f" {word}" if answer.fold.anything else word)
         return await answer.finish(Finish("stop"))
 
 
