@@ -10,7 +10,8 @@ The map. Imports run downward only; `pyproject.toml` has it as a contract that t
     engines    _attempts                   one mechanism under retry and fallback
     chain      _provider, _chain, _listen, _tasks, _instrument
     call       _call                       one request in flight
-    values     _deltas, _request, _response, _messages, _ledger, _plain, errors
+    values     _deltas, _request, _output, _response, _messages, _parts,
+               _ledger, _plain, errors
 """
 
 from importlib import import_module
@@ -36,25 +37,25 @@ if TYPE_CHECKING:
     from llmmw._deltas import Restarted as Restarted
     from llmmw._map import Item as Item
     from llmmw._map import Progress as Progress
-    from llmmw._messages import CachePoint as CachePoint
-    from llmmw._messages import Citation as Citation
-    from llmmw._messages import MediaPart as MediaPart
     from llmmw._messages import Message as Message
-    from llmmw._messages import OpaquePart as OpaquePart
-    from llmmw._messages import Part as Part
-    from llmmw._messages import ReasoningPart as ReasoningPart
-    from llmmw._messages import TextPart as TextPart
-    from llmmw._messages import TokenLogprob as TokenLogprob
-    from llmmw._messages import ToolCallPart as ToolCallPart
-    from llmmw._messages import ToolResultPart as ToolResultPart
+    from llmmw._output import Choice as Choice
+    from llmmw._output import Grammar as Grammar
+    from llmmw._output import JsonObject as JsonObject
+    from llmmw._output import JsonSchema as JsonSchema
+    from llmmw._parts import CachePoint as CachePoint
+    from llmmw._parts import Citation as Citation
+    from llmmw._parts import MediaPart as MediaPart
+    from llmmw._parts import OpaquePart as OpaquePart
+    from llmmw._parts import Part as Part
+    from llmmw._parts import ReasoningPart as ReasoningPart
+    from llmmw._parts import TextPart as TextPart
+    from llmmw._parts import TokenLogprob as TokenLogprob
+    from llmmw._parts import ToolCallPart as ToolCallPart
+    from llmmw._parts import ToolResultPart as ToolResultPart
     from llmmw._plugins import Plugins as Plugins
-    from llmmw._request import Choice as Choice
     from llmmw._request import CountTokens as CountTokens
     from llmmw._request import Embed as Embed
     from llmmw._request import Generate as Generate
-    from llmmw._request import Grammar as Grammar
-    from llmmw._request import JsonObject as JsonObject
-    from llmmw._request import JsonSchema as JsonSchema
     from llmmw._request import Reasoning as Reasoning
     from llmmw._request import Request as Request
     from llmmw._request import Score as Score
@@ -103,11 +104,12 @@ _HOMES = {
         "Item",
         "Progress",
     ),
-    "_messages": (
+    "_messages": ("Message",),
+    "_output": ("Choice", "Grammar", "JsonObject", "JsonSchema"),
+    "_parts": (
         "CachePoint",
         "Citation",
         "MediaPart",
-        "Message",
         "OpaquePart",
         "Part",
         "ReasoningPart",
@@ -118,13 +120,9 @@ _HOMES = {
     ),
     "_plugins": ("Plugins",),
     "_request": (
-        "Choice",
         "CountTokens",
         "Embed",
         "Generate",
-        "Grammar",
-        "JsonObject",
-        "JsonSchema",
         "Reasoning",
         "Request",
         "Score",

@@ -7,10 +7,10 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from llmmw._messages import (
+from llmmw._messages import Message
+from llmmw._parts import (
     Citation,
     MediaPart,
-    Message,
     Part,
     ReasoningPart,
     TextPart,

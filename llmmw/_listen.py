@@ -18,7 +18,14 @@ from llmmw._deltas import (
     Restarted,
     deltas_of,
 )
-from llmmw._messages import Citation, Part, ReasoningPart, TextPart, TokenLogprob, ToolCallPart
+from llmmw._parts import (
+    Citation,
+    Part,
+    ReasoningPart,
+    TextPart,
+    TokenLogprob,
+    ToolCallPart,
+)
 from llmmw._response import Finish, Generation, Usage
 from llmmw.errors import ListenerFailed, StreamInterrupted
 

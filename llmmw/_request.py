@@ -7,24 +7,21 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, TypeAlias, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import attrs
 
-from llmmw._messages import Message, Role, content_parts, message_of
+from llmmw._messages import Message, Role, message_of
+from llmmw._output import OutputFormat, output_of, strings
+from llmmw._parts import content_parts
 from llmmw._plain import canonical_key, value
 from llmmw._response import Generation
 from llmmw.errors import BadRequest
 
 __all__ = [
-    "Choice",
     "CountTokens",
     "Embed",
     "Generate",
-    "Grammar",
-    "JsonObject",
-    "JsonSchema",
-    "OutputFormat",
     "Reasoning",
     "Request",
     "Score",
@@ -86,69 +83,8 @@ def check_names(given: Iterable[str], kind: type, also: Iterable[str] = ()) -> N
             raise BadRequest(f"{kind.__name__} has no parameter {name!r}; {hint}")
 
 
-def _strings(item: str | Iterable[str]) -> tuple[str, ...]:
-    return (item,) if isinstance(item, str) else tuple(item)
-
-
 def _messages(items: Iterable[object]) -> tuple[Message, ...]:
     return tuple(message_of(item) for item in items)
-
-
-@value
-@attrs.frozen
-class JsonObject:
-    """Any JSON object. Most hosts want the word JSON in the prompt."""
-
-
-@value
-@attrs.frozen
-class JsonSchema:
-    """JSON that follows a schema."""
-
-    schema: Mapping[str, Any] = attrs.field(hash=False)
-    name: str = attrs.field(default="answer", kw_only=True)
-    description: str | None = attrs.field(default=None, kw_only=True)
-    strict: bool | None = attrs.field(default=None, kw_only=True)
-
-
-@value
-@attrs.frozen
-class Grammar:
-    """Text that a grammar or a regular expression accepts."""
-
-    text: str
-    syntax: Literal["gbnf", "lark", "ebnf", "regex"] = "gbnf"
-
-
-@value
-@attrs.frozen
-class Choice:
-    """One of the given texts."""
-
-    options: tuple[str, ...] = attrs.field(converter=_strings)
-
-
-OutputFormat: TypeAlias = JsonObject | JsonSchema | Grammar | Choice
-
-_SHORT_OUTPUTS: Mapping[str, Any] = {
-    "json_schema": JsonSchema,
-    "grammar": Grammar,
-    "regex": lambda pattern: Grammar(pattern, "regex"),
-    "choice": Choice,
-}
-
-
-def _output(item: object) -> OutputFormat | None:
-    """`"json"`, a JSON schema as dict, `{"regex": …}`, `{"grammar": …}` or `{"choice": […]}`."""
-    if item is None or isinstance(item, (JsonObject, JsonSchema, Grammar, Choice)):
-        return item
-    if item == "json":
-        return JsonObject()
-    if isinstance(item, Mapping):
-        if len(item) == 1 and (short := next(iter(item))) in _SHORT_OUTPUTS:
-            return _SHORT_OUTPUTS[short](item[short])  # type: ignore[no-any-return]
-        return JsonSchema(item)
-    raise BadRequest(f"output={item!r}: give 'json', a JSON schema, a Grammar or a Choice")
 
 
 @value
@@ -203,7 +139,7 @@ class ServerTool:
 class ToolNames:
     """Limits the choice of tools to some by name."""
 
-    names: tuple[str, ...] = attrs.field(converter=_strings)
+    names: tuple[str, ...] = attrs.field(converter=strings)
     mode: Literal["required", "auto"] = "required"
 
 
@@ -238,7 +174,7 @@ class Generate(Request):
     top_p: float | None = None
     top_k: int | None = None
     min_p: float | None = None
-    stop_sequences: tuple[str, ...] = attrs.field(default=(), converter=_strings)
+    stop_sequences: tuple[str, ...] = attrs.field(default=(), converter=strings)
     seed: int | None = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
@@ -247,7 +183,7 @@ class Generate(Request):
     logprobs: int | None = None
     """How many alternatives to tell for each token; 0 tells the chosen token alone."""
     n: int | None = None
-    output: OutputFormat | None = attrs.field(default=None, converter=_output)
+    output: OutputFormat | None = attrs.field(default=None, converter=output_of)
     reasoning: Reasoning | None = attrs.field(default=None, converter=_reasoning)
     tools: tuple[Tool | ServerTool, ...] = attrs.field(default=(), converter=_tools)
     tool_choice: Literal["auto", "none", "required"] | ToolNames | None = None
@@ -298,7 +234,7 @@ _PARAMETERS = tuple(
 class Embed(Request):
     """Ask for one vector an input."""
 
-    inputs: tuple[str, ...] = attrs.field(converter=_strings)
+    inputs: tuple[str, ...] = attrs.field(converter=strings)
     dimensions: int | None = None
     purpose: Literal["query", "document"] | None = None
 
@@ -313,7 +249,7 @@ class Score(Request):
     """Ask how well each option follows the prompt."""
 
     prompt: str
-    options: tuple[str, ...] = attrs.field(converter=_strings)
+    options: tuple[str, ...] = attrs.field(converter=strings)
 
     def __attrs_post_init__(self) -> None:
         if not self.options:

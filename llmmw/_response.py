@@ -12,7 +12,8 @@ from typing import Any, Literal, TypeAlias, TypeVar
 import attrs
 
 from llmmw._ledger import Ledger
-from llmmw._messages import Message, Part, ReasoningPart, TextPart, ToolCallPart, text_of
+from llmmw._messages import Message
+from llmmw._parts import Part, ReasoningPart, TextPart, ToolCallPart, text_of
 from llmmw._plain import value
 
 __all__ = [

@@ -14,7 +14,7 @@ import trio
 
 from llmmw._call import Call
 from llmmw._deltas import Delta, Fold, PartDelta, PartEnd, PartStart, Restarted, deltas_of
-from llmmw._messages import MediaPart, TextPart
+from llmmw._parts import MediaPart, TextPart
 from llmmw._response import Generation, Response
 from llmmw.errors import LLMError, ProtocolError
 
@@ -126,9 +126,10 @@ class _Texts:
 
     async def __anext__(self) -> str:
         async for delta in self._deltas:
-            if isinstance(delta, PartStart) and delta.candidate == 0:
+            if isinstance(delta, (PartStart, PartDelta)) and delta.candidate != 0:
+                continue
+            if isinstance(delta, PartStart):
                 self._wanted = isinstance(delta.part, TextPart) and not delta.part.refusal
-            elif isinstance(delta, PartDelta) and delta.candidate == 0:
-                if delta.text and self._wanted:
-                    return delta.text
+            elif isinstance(delta, PartDelta) and delta.text and self._wanted:
+                return delta.text
         raise StopAsyncIteration

@@ -57,6 +57,7 @@ class Task(Generic[T]):
     _done: trio.Event = attrs.field(factory=trio.Event)
     _value: T | None = None
     _error: Exception | None = None
+    _finished: bool = False
 
     async def wait(self) -> T:
         """The result of the work.
@@ -68,14 +69,15 @@ class Task(Generic[T]):
         await self._done.wait()
         if self._error is not None:
             raise self._error
-        if self.scope.cancelled_caught or self.scope.cancel_called:
-            raise RuntimeError("the background work was cancelled: its host has closed")
+        if not self._finished:
+            raise RuntimeError("the background work was cancelled, or its host has closed")
         return self._value  # type: ignore[return-value]
 
     async def _run(self, work: Callable[[], Awaitable[T]]) -> None:
         try:
             with self.scope:
                 self._value = await work()
+                self._finished = True
         except Exception as error:
             self._error = error
         finally:

@@ -167,7 +167,7 @@ class RateLimited(LLMError):
 
 
 class ServerError(LLMError):
-    """The provider failed on its side."""
+    """The provider failed on its side; asking again, or elsewhere, may help."""
 
     retryable = True
     elsewhere = True

@@ -142,7 +142,7 @@ async def test_async_input_defaults_and_progress() -> None:
             (1, 0, None), (2, 1, None), (3, 1, None),
         ]  # fmt: skip
         async with client.map(["1"], progress=progress.append) as items:
-            assert [item async for item in items][0].response is not None
+            assert len([item async for item in items]) == 1
         assert progress[-1].total == 1
 
 
