@@ -45,7 +45,9 @@ class Provider:
     @asynccontextmanager
     async def open(self, host: Host) -> AsyncIterator[None]:
         """The provider's lifetime: entered before its first call, left when the client closes.
-        Default: there is nothing to open."""
+
+        What it does to close may await for 2 seconds. Default: there is nothing to open.
+        """
         yield
 
     async def __call__(self, call: Call) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,6 +18,9 @@ from llmmw._tasks import Host, Task
 from llmmw.errors import BadRequest, ConfigError, LLMError, NotFound, PluginError
 
 __all__ = ["Router"]
+
+_CLEAN_UP = 2.0
+"""Seconds that a provider's lifetime may take to end."""
 
 
 @attrs.define(eq=False)
@@ -38,9 +42,14 @@ class _Open:
         return found
 
     async def live(self, host: Host) -> None:
-        async with self.provider.open(host):
+        lifetime = self.provider.open(host)
+        await lifetime.__aenter__()
+        try:
             self.ready.set()
             await trio.sleep_forever()
+        finally:
+            with trio.move_on_after(_CLEAN_UP, shield=True):
+                await lifetime.__aexit__(*sys.exc_info())
 
 
 @attrs.define(eq=False)

@@ -60,7 +60,7 @@ class Retry:
             return None
         ready = []
         for order, target in enumerate(history.targets):
-            records = [record for record in history.on(target) if record.counts]
+            records = history.on(target)
             at = self._ready(records)
             if at is not None:
                 hinted = records[-1].error is not None and bool(records[-1].error.retry_after)
@@ -78,7 +78,8 @@ class Retry:
             return None
         hint = last.error.retry_after
         if hint is None:
-            return last.ended + self.backoff(len(records), last.chance)
+            failures = sum(record.counts for record in records)
+            return last.ended + self.backoff(failures, last.chance)
         return last.ended + hint if hint <= self.max_hint else None
 
     async def __call__(self, call: Call, next: Handler) -> Response:

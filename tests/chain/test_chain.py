@@ -24,7 +24,14 @@ from llmmw import (
 )
 from llmmw._deltas import Delta, Fold
 from llmmw._tasks import open_host, open_nursery
-from llmmw.errors import BadRequest, ConfigError, ContentFiltered, ContextWindowExceeded
+from llmmw.errors import (
+    BadRequest,
+    CallShed,
+    ConfigError,
+    ContentFiltered,
+    ContextWindowExceeded,
+    ServerError,
+)
 from llmmw.plugin import ResponseBuilder, map_text
 
 pytestmark = pytest.mark.virtual
@@ -180,6 +187,17 @@ async def test_larger_and_other_targets_by_class_of_error() -> None:
     assert asked == [("a:b", None), ("c:big", 5), ("d:free", None)]
     with pytest.raises(ContextWindowExceeded):
         await chain(Attempts(Fallback("never:asked")), provider=provider)(ask())
+
+
+async def test_a_target_that_sheds_is_not_asked_again_for_ever() -> None:
+    errors = [ServerError("busy"), CallShed("the circuit is open")]
+
+    async def provider(call: Call) -> Response:
+        raise errors.pop(0) if len(errors) > 1 else errors[0]
+
+    with pytest.raises(CallShed) as caught:
+        await chain(Attempts(Retry(5)), provider=provider)(ask())
+    assert [type(error) for error in caught.value.attempts] == [ServerError, CallShed]
 
 
 async def test_one_plain_error_leaves_a_nursery() -> None:

@@ -302,7 +302,9 @@ class Living(Provider):
         try:
             yield
         finally:
+            await trio.sleep(1)
             self.log.append("closed")
+            await trio.sleep_forever()  # no provider can hold up the end of its client
 
     async def __call__(self, call: Call) -> Response:
         self.log.append("called")
@@ -317,6 +319,7 @@ async def test_a_provider_is_opened_once_at_first_use_and_closed_with_the_client
             assert len([item async for item in items]) == 3
         assert trio.current_time() == 1
     assert living.log == ["opened", "called", "called", "called", "closed"]
+    assert trio.current_time() == 3
 
 
 async def test_a_failed_opening_is_tried_again_by_the_next_call() -> None:
