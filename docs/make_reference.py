@@ -1,0 +1,380 @@
+"""Write docs/reference/ from the code: signatures, docstrings, fields, hooks and commands.
+
+    python docs/make_reference.py            writes the pages
+    python docs/make_reference.py --check    fails where a page is not what would be written
+
+Sources are read, not run, so that a page shows what stands in the code; only the commands are
+imported, for their help. The page of llmmw-local needs that plugin and is left alone without it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import importlib
+import sys
+from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import click
+from _sources import (
+    WIDTH,
+    block,
+    bullets,
+    docstring,
+    entry,
+    fields_of,
+    function_stub,
+    named,
+    names_of,
+    prose,
+    told,
+    tree_of,
+)
+
+from llmmw._plugins import Named, Plugins, installed, resolve
+from llmmw.cli import main as llmmw_command
+from llmmw.errors import LLMError
+
+HERE = Path(__file__).parent / "reference"
+NOTE = "<!-- Written by docs/make_reference.py: change the code, then run it. -->"
+
+PAGES: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "client.md": (
+        "The client",
+        "What programs hold. All names are imported from `llmmw`.",
+        ("Client", "default_stack", "Stream", "Item", "Progress", "Plugins"),
+    ),
+    "requests.md": (
+        "Requests",
+        "What is asked: frozen values that say nothing of time, retries or streaming. "
+        "All names are imported from `llmmw`.",
+        (
+            "Request",
+            "Generate",
+            "Embed",
+            "Score",
+            "CountTokens",
+            "JsonObject",
+            "JsonSchema",
+            "Grammar",
+            "Choice",
+            "Reasoning",
+            "Tool",
+            "ServerTool",
+            "ToolNames",
+        ),
+    ),
+    "messages.md": (
+        "Messages and parts",
+        "What is said to a model and by it. All names are imported from `llmmw`.",
+        (
+            "Message",
+            "Part",
+            "TextPart",
+            "ReasoningPart",
+            "MediaPart",
+            "ToolCallPart",
+            "ToolResultPart",
+            "CachePoint",
+            "OpaquePart",
+            "Citation",
+            "TokenLogprob",
+        ),
+    ),
+    "responses.md": (
+        "Responses",
+        "What comes back. Two responses are equal when their answers are: ledger, warnings, raw "
+        "data and HTTP details stay out. All names are imported from `llmmw`.",
+        (
+            "Response",
+            "Generation",
+            "Candidate",
+            "Finish",
+            "FinishReason",
+            "Usage",
+            "Embeddings",
+            "Scores",
+            "TokenCount",
+        ),
+    ),
+    "deltas.md": (
+        "Deltas",
+        "The pieces of an answer, as listeners and streams get them. "
+        "All names are imported from `llmmw`.",
+        ("Delta", "ResponseStart", "PartStart", "PartDelta", "PartEnd", "Restarted"),
+    ),
+    "chain.md": (
+        "Calls and chains",
+        "What middleware is made of. All names are imported from `llmmw`.",
+        ("Call", "Handler", "Middleware", "chain", "describe", "Layer"),
+    ),
+}
+
+VARIABLES = {
+    "LLMMW_BLOCK": "Names of plugins to leave out, with commas between them: "
+    "`[distribution/][kind:]name`, for example `llmmw-echo/provider:echo`.",
+    "LLMMW_CACHE": "The folder for what is fetched; the models of llmmw-local lie in its "
+    "`models`. Default: `llmmw` in the user's cache folder.",
+    "LLMMW_CONFIG": "The configuration file to read, in place of the user's.",
+    "LLMMW_EXAMPLES": "A factor on the number of worlds that `llmmw.testing.assert_laws` draws.",
+    "LLMMW_INDEX_URL": "Package indexes, with spaces between them, where llmmw-local looks for the "
+    "model's wheel, in place of those that pip is configured with.",
+    "LLMMW_MODEL": "The target that the commands ask when `-m` names none.",
+}
+
+
+def page(title: str, text: str, *parts: str) -> str:
+    """A whole page."""
+    body = [f"# {title}", NOTE, text, *parts]
+    return "\n\n".join(part for part in body if part) + "\n"
+
+
+def value_pages() -> Iterator[tuple[str, str]]:
+    """The pages of the door `llmmw`, but for policies and errors."""
+    for file, (title, text, names) in PAGES.items():
+        yield file, page(title, text, *(entry(named("llmmw", name)) for name in names))
+
+
+def policies_page() -> str:
+    """The policies, by the names that `llmmw plugins` shows, and what they are made with."""
+    plugins = core_plugins()
+    parts, made = [], set()
+    for name in plugins.names("middleware"):
+        spec = plugins.spec("middleware", name)
+        kind = spec.factory.partition(":")[2]
+        made.add(kind)
+        found = named("llmmw.policies", kind)
+        parts.append(entry(found, title=name, law=law_of(found.module)))
+    rest = [name for name in names_of("llmmw.policies") if name not in made]
+    parts.extend(entry(named("llmmw.policies", name)) for name in rest)
+    text = (
+        "Middleware about failure and time, by the names that `llmmw plugins` shows. The classes "
+        "are imported from `llmmw` or `llmmw.policies`."
+    )
+    return page("Policies", text, *parts)
+
+
+def law_of(module: str) -> str:
+    """How a policy's file opens: its law, its diagram, its source."""
+    return quoted(prose(docstring(module)))
+
+
+def quoted(text: str) -> str:
+    """Markdown as a quotation."""
+    return "\n".join(f"> {line}".rstrip() for line in text.splitlines())
+
+
+def errors_page() -> str:
+    """The tree, what helps for each class, and each class."""
+    kinds = [getattr(importlib.import_module("llmmw.errors"), n) for n in names_of("llmmw.errors")]
+    rows = ["| error | the same target again | another target |", "|---|---|---|"]
+    rows += [
+        f"| `{kind.__name__}` | {_yes(kind.retryable)} | {_yes(kind.elsewhere)} |"
+        for kind in kinds
+        if issubclass(kind, LLMError) and kind is not LLMError
+    ]
+    entries = [entry(named("llmmw.errors", name)) for name in names_of("llmmw.errors")]
+    return page("Errors", prose(docstring("llmmw.errors")), "\n".join(rows), *entries)
+
+
+def _yes(is_so: bool) -> str:
+    return "yes" if is_so else "no"
+
+
+def plugin_page() -> str:
+    """The door for authors, without what has its place on another page."""
+    elsewhere = {name: file for file, (*_, names) in PAGES.items() for name in names}
+    elsewhere |= {"Event": "events.md", "DownloadProgress": "events.md", "Spec": "hooks.md"}
+    elsewhere["hookimpl"] = "hooks.md"
+    names = names_of("llmmw.plugin")
+    linked = [f"[`{n}`]({elsewhere[n]}#{n.lower()})" for n in names if n in elsewhere]
+    text = (
+        f"{docstring('llmmw.plugin')} All names are imported from `llmmw.plugin`; "
+        f"on other pages are {', '.join(linked)}."
+    )
+    entries = (entry(named("llmmw.plugin", name)) for name in names if name not in elsewhere)
+    return page("For authors of plugins", text, *entries)
+
+
+def testing_page() -> str:
+    """The door for authors of policies."""
+    names = names_of("llmmw.testing")
+    entries = (entry(named("llmmw.testing", name)) for name in names)
+    text = f"{docstring('llmmw.testing')}\n\nAll names are imported from `llmmw.testing`."
+    runner = named("llmmw.testing.pytest", "pytest_pyfunc_call")
+    text += f"\n\n## llmmw.testing.pytest\n\n{docstring('llmmw.testing.pytest')}\n\n{runner.text}"
+    return page("For authors of policies", text, *entries)
+
+
+def events_page() -> str:
+    """What a ledger holds and instruments hear."""
+    names = [name for name in names_of("llmmw._ledger") if name != "Ledger"]
+    names.sort(key=lambda name: (name != "Event", name))
+    entries = (entry(named("llmmw._ledger", name)) for name in names)
+    return page("Events", prose(docstring("llmmw._ledger")), *entries)
+
+
+def hooks_page() -> str:
+    """The hooks with their signatures, and the entry-point groups they belong to."""
+    tree = tree_of("llmmw._hookspecs")
+    hooks = importlib.import_module("llmmw._hookspecs").HOOKS
+    groups = {hook: f"llmmw.{kind}" for kind, hook in hooks.items()}
+    parts = []
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name in groups:
+            text = "\n\n".join(told(ast.get_docstring(node) or ""))
+            group = f"Entry-point group: `{groups[node.name]}`."
+            parts.append(f"## {node.name}\n\n{block(function_stub(node))}\n\n{text}\n\n{group}")
+    parts.append(entry(named("llmmw._hookspecs", "Spec")))
+    mark = "## hookimpl\n\nThe mark of a function that answers a hook; `from llmmw.plugin import`."
+    return page("Hooks", prose(docstring("llmmw._hookspecs")), *parts, mark)
+
+
+def settings_page() -> str:
+    """Environment variables and the configuration file."""
+    parts = ["## Environment variables"]
+    parts += [f"### {name}\n\n{text}" for name, text in sorted(VARIABLES.items())]
+    parts.append(f"## The configuration file\n\n{prose(docstring('llmmw._config'))}")
+    config = named("llmmw._config", "Config").node
+    assert isinstance(config, ast.ClassDef)
+    keys = {"model": "The target that the commands ask when neither `-m` nor `LLMMW_MODEL` does."}
+    parts.append(bullets((f"`{one.name}`", keys[one.name]) for one in fields_of(config)))
+    parts.append('```toml\nmodel = "local:smollm2"\n```')
+    return page("Settings", "", *parts)
+
+
+# Commands.
+
+
+def core_plugins() -> Plugins:
+    """A registry of what the core itself registers."""
+    mine: list[Named] = [one for one in installed() if one.distribution == "llmmw"]
+    return Plugins(found=mine, blocked=[])
+
+
+def help_of(command: click.Command, name: str, plugins: Plugins) -> str:
+    """What `--help` prints."""
+    context = click.Context(
+        command,
+        info_name=name,
+        obj=plugins,
+        terminal_width=WIDTH,
+        max_content_width=WIDTH,
+        help_option_names=["-h", "--help"],
+    )
+    rows = command.get_help(context).splitlines()
+    return "```text\n" + "\n".join(row.rstrip() for row in rows) + "\n```"
+
+
+def command_entry(name: str, command: click.Command, plugins: Plugins, level: int = 2) -> str:
+    """A command and those inside it."""
+    title = name.removeprefix("llmmw ") or name
+    parts = [f"{'#' * level} {title}", help_of(command, name, plugins)]
+    if isinstance(command, click.Group) and command is not llmmw_command:
+        for inner, below in sorted(command.commands.items()):
+            parts.append(command_entry(f"{name} {inner}", below, plugins, level + 1))
+    return "\n\n".join(parts)
+
+
+def commands_page() -> str:
+    """`llmmw` and the core's commands."""
+    plugins = core_plugins()
+    parts = [command_entry("llmmw", llmmw_command, plugins)]
+    for name in plugins.names("command"):
+        command: Any = resolve(plugins.spec("command", name))
+        parts.append(command_entry(f"llmmw {name}", command, plugins))
+    text = "What each prints for `--help`. Plugins add commands of their own."
+    return page("Commands", text, *parts)
+
+
+def local_page() -> str:
+    """The plugin llmmw-local: options of the provider, and its command."""
+    plugins = Plugins(blocked=[])
+    command: Any = resolve(plugins.spec("command", "local"))
+    provider = named("llmmw_local._provider", "Local")
+    text = (
+        f"{prose(docstring('llmmw_local'))}\n\nThe options of the provider are given to the "
+        'client: `Client("local:smollm2", options={"local": {"slots": 2}})`.'
+    )
+    shown = command_entry("llmmw local", command, plugins)
+    return page("llmmw-local", text, entry(provider), shown)
+
+
+def index_page(files: Iterable[str]) -> str:
+    """The pages, each with its title."""
+    titles = {file: (*PAGES.get(file, ()), "")[0] or TITLES[file] for file in files}
+    rows = [f"- [{titles[file]}]({file})" for file in titles]
+    text = "Every public name, hook, event, setting and command, written from the code."
+    return page("Reference", text, "\n".join(rows))
+
+
+TITLES = {
+    "policies.md": "Policies",
+    "errors.md": "Errors",
+    "events.md": "Events",
+    "commands.md": "Commands",
+    "settings.md": "Settings",
+    "hooks.md": "Hooks",
+    "plugin.md": "For authors of plugins: `llmmw.plugin`",
+    "testing.md": "For authors of policies: `llmmw.testing`",
+    "local.md": "The plugin llmmw-local",
+}
+
+
+def has_local() -> bool:
+    """Whether llmmw-local is installed."""
+    return find_spec("llmmw_local") is not None
+
+
+def core_pages() -> dict[str, str]:
+    """Every page that the core alone is enough for."""
+    pages = dict(value_pages())
+    pages["policies.md"] = policies_page()
+    pages["errors.md"] = errors_page()
+    pages["events.md"] = events_page()
+    pages["commands.md"] = commands_page()
+    pages["settings.md"] = settings_page()
+    pages["hooks.md"] = hooks_page()
+    pages["plugin.md"] = plugin_page()
+    pages["testing.md"] = testing_page()
+    pages["index.md"] = index_page([*pages, "local.md"])
+    return pages
+
+
+def all_pages() -> dict[str, str]:
+    """Every page that can be written here."""
+    return core_pages() | ({"local.md": local_page()} if has_local() else {})
+
+
+def stale(pages: dict[str, str], folder: Path) -> list[str]:
+    """The pages that are not what the code says, and those that nothing writes any more."""
+    there = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.md")}
+    known = {*pages, "local.md"}
+    changed = [file for file, text in pages.items() if there.get(file) != text]
+    return sorted([*changed, *(file for file in there if file not in known)])
+
+
+def main() -> None:
+    """Write the pages, or check them."""
+    parser = argparse.ArgumentParser(description="Write docs/reference/ from the code.")
+    parser.add_argument("--check", action="store_true", help="only say which pages are stale")
+    parser.add_argument("--folder", type=Path, default=HERE, help="where the pages are")
+    given = parser.parse_args()
+    pages = all_pages()
+    files = stale(pages, given.folder)
+    if given.check:
+        sys.exit(f"not what the code says: {', '.join(files)}" if files else 0)
+    given.folder.mkdir(exist_ok=True)
+    for file in files:
+        if file in pages:
+            (given.folder / file).write_text(pages[file], encoding="utf-8")
+        else:
+            (given.folder / file).unlink()
+        print(file)
+
+
+if __name__ == "__main__":
+    main()
