@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from llmmw import policies as policies
     from llmmw._attempts import Budget as Budget
     from llmmw._call import Call as Call
+    from llmmw._call import Listener as Listener
+    from llmmw._call import OnInterrupt as OnInterrupt
     from llmmw._chain import Handler as Handler
     from llmmw._chain import Layer as Layer
     from llmmw._chain import Middleware as Middleware
@@ -35,7 +37,9 @@ if TYPE_CHECKING:
     from llmmw._deltas import PartStart as PartStart
     from llmmw._deltas import ResponseStart as ResponseStart
     from llmmw._deltas import Restarted as Restarted
+    from llmmw._instrument import Instrument as Instrument
     from llmmw._map import Item as Item
+    from llmmw._map import Items as Items
     from llmmw._map import Progress as Progress
     from llmmw._messages import Message as Message
     from llmmw._output import Choice as Choice
@@ -52,6 +56,7 @@ if TYPE_CHECKING:
     from llmmw._parts import TokenLogprob as TokenLogprob
     from llmmw._parts import ToolCallPart as ToolCallPart
     from llmmw._parts import ToolResultPart as ToolResultPart
+    from llmmw._plugins import Listing as Listing
     from llmmw._plugins import Plugins as Plugins
     from llmmw._request import CountTokens as CountTokens
     from llmmw._request import Embed as Embed
@@ -80,7 +85,11 @@ if TYPE_CHECKING:
 # Where each name stands; imported when it is first used, so that `import llmmw` costs nothing.
 _HOMES = {
     "_attempts": ("Budget",),
-    "_call": ("Call",),
+    "_call": (
+        "Call",
+        "Listener",
+        "OnInterrupt",
+    ),
     "_chain": (
         "Handler",
         "Layer",
@@ -100,12 +109,19 @@ _HOMES = {
         "ResponseStart",
         "Restarted",
     ),
+    "_instrument": ("Instrument",),
     "_map": (
         "Item",
+        "Items",
         "Progress",
     ),
     "_messages": ("Message",),
-    "_output": ("Choice", "Grammar", "JsonObject", "JsonSchema"),
+    "_output": (
+        "Choice",
+        "Grammar",
+        "JsonObject",
+        "JsonSchema",
+    ),
     "_parts": (
         "CachePoint",
         "Citation",
@@ -118,7 +134,10 @@ _HOMES = {
         "ToolCallPart",
         "ToolResultPart",
     ),
-    "_plugins": ("Plugins",),
+    "_plugins": (
+        "Listing",
+        "Plugins",
+    ),
     "_request": (
         "CountTokens",
         "Embed",
@@ -182,13 +201,18 @@ __all__ = [
     "Generation",
     "Grammar",
     "Handler",
+    "Instrument",
     "Item",
+    "Items",
     "JsonObject",
     "JsonSchema",
     "Layer",
+    "Listener",
+    "Listing",
     "MediaPart",
     "Message",
     "Middleware",
+    "OnInterrupt",
     "OpaquePart",
     "Part",
     "PartDelta",

@@ -2,11 +2,12 @@
 
 Policies are pure: each looks at the history and proposes the next start, or nothing. The engine
 takes the earliest proposal that fits the deadline, the bound and the budget, and gives up when
-there is none. (Design §6; gRPC proposal A6 treats retries and hedges as one in the same way.)
+there is none. (gRPC proposal A6 treats retries and hedges as one in the same way.)
 """
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -62,6 +63,10 @@ class History:
     records: list[Record] = attrs.field(factory=list)
     requests: dict[str, Request] = attrs.field(factory=dict)
     """What each target was asked, in the order of their first use."""
+    latest: float = math.inf
+    """The deadline: a start that is not before it is of no use."""
+    refused: set[str] = attrs.field(factory=set)
+    """The targets that the budget has just refused to ask again."""
 
     def on(self, target: str) -> list[Record]:
         """The attempts on one target."""
@@ -173,20 +178,25 @@ class Plan:
         if records[-1].told or sum(record.counts for record in records) >= self.max_attempts:
             return None
         now = trio.current_time()
-        latest = trio.current_effective_deadline()
-        proposals = [
-            start
-            for policy in self.policies
-            if (start := policy.propose(history, now)) is not None
-            and (start.at <= now or start.at < latest)
-        ]
-        for start in sorted(proposals, key=lambda s: (s.last_resort, max(s.at, now))):
+        history.latest = trio.current_effective_deadline()
+        history.refused.clear()
+        while starts := list(self._proposals(history, now)):
+            start = min(starts, key=lambda s: (s.last_resort, max(s.at, now)))
             if not any(record.counts for record in history.on(start.target)):
                 return start
             if self.budget.take(start.target, now):
                 return start
             call.ledger.write(BudgetRefused(now, start.target, call.attempt.number))
+            history.refused.add(start.target)
         return None
+
+    def _proposals(self, history: History, now: float) -> Iterator[Start]:
+        for policy in self.policies:
+            start = policy.propose(history, now)
+            if start is None or start.target in history.refused:
+                continue
+            if max(start.at, now) < history.latest:
+                yield start
 
 
 @attrs.define(eq=False)
@@ -235,9 +245,9 @@ async def _attempt(call: Call, next: Handler, start: Start, history: History) ->
     response: Response | None = None
     try:
         response = await next(inner)
-        outcome = "ok"
         if record.gate is not None:
             await record.gate.release()
+        outcome = "ok"
         return response
     except LLMError as error:
         outcome, message = type(error).__name__, error.message

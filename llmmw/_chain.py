@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from llmmw._call import Call
+from llmmw._plain import default_of
 from llmmw._response import Response
 
 __all__ = ["Handler", "Layer", "Middleware", "chain", "describe"]
@@ -65,6 +66,6 @@ def _layer(item: Any) -> Layer:
         given = getattr(item, field.name)
         if field.metadata.get("layers"):
             inside = describe(given)
-        elif field.init and field.repr and given != field.default:
+        elif field.init and field.repr and given != default_of(field):
             options[field.alias or field.name] = given
     return Layer(type(item).__qualname__, options, inside)

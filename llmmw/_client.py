@@ -186,7 +186,7 @@ class Client(AbstractAsyncContextManager["Client"]):
             return await self._answer(call, timeout, Generation)
 
         async with open_nursery() as nursery:
-            nursery.start_soon(stream.run, answer, call)
+            nursery.start_soon(stream._run, answer, call)
             try:
                 yield stream
             finally:
@@ -277,7 +277,7 @@ class Client(AbstractAsyncContextManager["Client"]):
             progress=progress,
         )
         async with open_nursery() as nursery:
-            await items.run(nursery)
+            await items._run(nursery)
             try:
                 yield items
             finally:

@@ -131,29 +131,38 @@ class Items:
         self._window = trio.Semaphore(4 * concurrency)
         # Bounded by the window, so sending never waits.
         self._send, self._receive = trio.open_memory_channel[Item](4 * concurrency)
+        self._broken: Exception | None = None
         self._early: dict[int, Item] = {}
         self._next = 0
 
-    async def run(self, nursery: trio.Nursery) -> None:
+    async def _run(self, nursery: trio.Nursery) -> None:
         with self._send:
             for _ in range(self._concurrency):
                 nursery.start_soon(self._work, self._send.clone())
 
     async def _work(self, send: trio.MemorySendChannel[Item]) -> None:
         with send:
-            while True:
-                await self._window.acquire()
-                try:
-                    index, asked = await self._source.take()
-                except StopAsyncIteration:
-                    return
-                item = await self._item(index, asked)
-                self._done += 1
-                self._failed += item.error is not None
-                if self._progress is not None:
-                    seen = Progress(done=self._done, failed=self._failed, total=self._total)
-                    self._progress(seen)
-                send.send_nowait(item)
+            try:
+                await self._answer_all(send)
+            except Exception as error:
+                # The reader may see the end of the channel before it is cancelled for this.
+                self._broken = error
+                raise
+
+    async def _answer_all(self, send: trio.MemorySendChannel[Item]) -> None:
+        while True:
+            await self._window.acquire()
+            try:
+                index, asked = await self._source.take()
+            except StopAsyncIteration:
+                return
+            item = await self._item(index, asked)
+            self._done += 1
+            self._failed += item.error is not None
+            if self._progress is not None:
+                seen = Progress(done=self._done, failed=self._failed, total=self._total)
+                self._progress(seen)
+            send.send_nowait(item)
 
     async def _item(self, index: int, asked: object) -> Item:
         name: object = None
@@ -174,6 +183,8 @@ class Items:
             try:
                 came = await self._receive.receive()
             except trio.EndOfChannel:
+                if self._broken is not None:
+                    raise self._broken from self._broken.__cause__
                 raise StopAsyncIteration from None
             if self._ordered and came.index != self._next:
                 self._early[came.index] = came

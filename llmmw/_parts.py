@@ -245,7 +245,7 @@ def content_parts(content: object) -> tuple[Part, ...]:
 
 
 def _part_of_dict(item: Mapping[str, Any]) -> Part:
-    """A part from its plain form or from a content block of the OpenAI kind (wire.md A 1)."""
+    """A part from its plain form or from a content block of the OpenAI kind."""
     if "$kind" in item:
         made = restore(item)
         if isinstance(made, get_args(Part)):

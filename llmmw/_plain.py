@@ -18,7 +18,7 @@ import attrs
 
 from llmmw.errors import BadRequest
 
-__all__ = ["canonical_key", "plain", "restore", "value"]
+__all__ = ["canonical_key", "default_of", "plain", "restore", "value"]
 
 T = TypeVar("T")
 
@@ -52,14 +52,17 @@ def plain(item: object, depth: int = 0) -> Any:
         return {"$kind": type(item).__name__} | {
             field.name: plain(getattr(item, field.name), depth + 1)
             for field in attrs.fields(cast("Any", type(item)))
-            if field.init and field.eq and getattr(item, field.name) != _default(field)
+            if field.init and field.eq and getattr(item, field.name) != default_of(field)
         }
     raise BadRequest(f"{type(item).__name__} has no place in a request: use plain data")
 
 
-def _default(field: attrs.Attribute[Any]) -> object:
+def default_of(field: attrs.Attribute[Any]) -> object:
+    """The default of an attrs field; made anew where a factory makes it."""
     made: Any = field.default
-    return made.factory() if hasattr(made, "factory") else made
+    if not hasattr(made, "factory"):
+        return made
+    return attrs.NOTHING if made.takes_self else made.factory()
 
 
 def restore(data: Any, depth: int = 0) -> Any:

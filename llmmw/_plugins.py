@@ -19,6 +19,7 @@ import pluggy
 
 from llmmw import _hookspecs
 from llmmw._hookspecs import GROUPS, HOOKS, Kind, Spec
+from llmmw._plain import default_of
 from llmmw.errors import ConfigError, PluginError
 
 __all__ = ["Listing", "Named", "Plugins"]
@@ -249,8 +250,6 @@ def _options_of(factory: Any, spec: Spec) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for field in attrs.fields(factory):
         if field.init and field.repr and field.name != "name" and not field.name.startswith("_"):
-            default: Any = field.default
-            if hasattr(default, "factory"):
-                default = None if default.takes_self else default.factory()
+            default = default_of(field)
             options[field.name] = default if default is not attrs.NOTHING else "(needed)"
     return options | spec.options

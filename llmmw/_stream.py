@@ -50,7 +50,7 @@ class Stream:
             raise ProtocolError(f"the answer is larger than {_MOST_BYTES} bytes")
         self._send.send_nowait(delta)
 
-    async def run(self, answer: Callable[[Call], Awaitable[Response]], call: Call) -> None:
+    async def _run(self, answer: Callable[[Call], Awaitable[Response]], call: Call) -> None:
         """Answer the call into this stream; never raises but `Cancelled`."""
         with self._send:
             try:
@@ -74,9 +74,10 @@ class Stream:
         try:
             return await self._receive.receive()
         except trio.EndOfChannel:
-            if self._error is not None:
-                raise self._error from None
-            raise StopAsyncIteration from None
+            if self._error is None:
+                raise StopAsyncIteration from None
+        # Raised out here, since `from None` would take away the cause that the error may have.
+        raise self._error
 
     @property
     def text(self) -> AsyncIterator[str]:

@@ -1,5 +1,9 @@
 """The door for authors of plugins: all that a provider or a middleware is made of."""
 
+from llmmw._attempts import History as History
+from llmmw._attempts import Proposer as Proposer
+from llmmw._attempts import Record as Record
+from llmmw._attempts import Start as Start
 from llmmw._call import Attempt as Attempt
 from llmmw._call import Call as Call
 from llmmw._call import Listener as Listener
@@ -30,13 +34,17 @@ __all__ = [
     "Fold",
     "Gate",
     "Handler",
+    "History",
     "Host",
     "Ledger",
     "Listener",
     "Middleware",
+    "Proposer",
     "Provider",
+    "Record",
     "ResponseBuilder",
     "Spec",
+    "Start",
     "Task",
     "deltas_of",
     "hookimpl",

@@ -7,7 +7,8 @@ the order given, each at most once, and always with the original request.
     second  └──✗            no wait between different targets
     third      └──✓
 
-Source: design §6; "hops never compound" is the rule of the vendors' own fallback middleware.
+Source: docs/explanation/design.md; that hops never compound is also the rule of the vendors'
+own fallback middleware.
 """
 
 from __future__ import annotations

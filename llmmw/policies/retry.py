@@ -55,16 +55,16 @@ class Retry:
         return chance * min(self.cap, self.base * 2.0 ** min(failures - 1, 60))
 
     def propose(self, history: History, now: float) -> Start | None:
-        """A target used before, the least failed first; those that asked to wait come last."""
+        """A target used before, the least failed first; of equals, those that asked to wait last."""
         if sum(r.reason == "retry" and r.counts for r in history.records) >= self.retries:
             return None
         ready = []
         for order, target in enumerate(history.targets):
             records = history.on(target)
             at = self._ready(records)
-            if at is not None:
+            if at is not None and max(at, now) < history.latest and target not in history.refused:
                 hinted = records[-1].error is not None and bool(records[-1].error.retry_after)
-                ready.append((hinted and at > now, len(records), order, at, target, hinted))
+                ready.append((len(records), hinted and at > now, order, at, target, hinted))
         if not ready:
             return None
         *_, order, at, target, hinted = min(ready)

@@ -21,7 +21,7 @@ import trio
 
 from llmmw._call import Call, Listener
 from llmmw._chain import Handler
-from llmmw._deltas import Delta, PartDelta, Restarted
+from llmmw._deltas import Delta, PartDelta, PartEnd, Restarted
 from llmmw._ledger import LimitReached
 from llmmw._response import Response
 from llmmw.errors import ConfigError, DeadlineExceeded
@@ -106,7 +106,12 @@ class _Watch:
         return "idle" if math.isnan(self._first) else "first_token"
 
     async def __call__(self, delta: Delta) -> None:
-        if isinstance(delta, PartDelta):
+        if self.scope.cancel_called:  # a limit ran out while this delta was on its way
+            await trio.lowlevel.checkpoint_if_cancelled()
+            if self._listener is not None:  # sent from a shielded section, which may complete
+                await self._listener(delta)
+            return
+        if isinstance(delta, PartEnd) or (isinstance(delta, PartDelta) and delta.content):
             self._first = math.nan  # content has come: from now on, idle counts
         came = trio.current_time()
         if self._listener is not None:

@@ -1,0 +1,283 @@
+"""The laws of retry, budget and fallback, each a function of a trace.
+
+Each is named by its number, looks at everything that the trace holds, and raises `AssertionError`
+with that number. Laws of time are in `_laws_time`, of streams in
+`_laws_stream`, and those that compare two runs in `_pairs`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+from llmmw._attempts import Budget
+from llmmw._deltas import PartDelta, Restarted
+from llmmw._ledger import BudgetRefused
+from llmmw.errors import LLMError, StreamInterrupted
+from llmmw.testing._trace import Entry, Group, Trace
+
+__all__ = ["LAWS", "demand"]
+
+
+def demand(law: str, holds: object, what: str) -> None:
+    """Raise the breach of a law unless it holds."""
+    if not holds:
+        raise AssertionError(f"{law}: {what}")
+
+
+def law_01(trace: Trace) -> None:
+    """No more attempts than the bound, all reasons together; an unsent one takes no place."""
+    for group in trace.groups():
+        # An attempt never sent may stand for each place of the bound, but not for more.
+        demand("L1", group.counted <= group.engine.bound, f"{group.counted} attempts")
+        most = 2 * group.engine.bound + len(group.patched())
+        demand("L1", len(group.attempts) <= most, "attempts that are not sent go on for ever")
+
+
+def law_02(trace: Trace) -> None:
+    """A retry follows the end of all before it, and a retryable end on its target."""
+    for group in trace.groups():
+        for k, attempt in enumerate(group.attempts[1:], 1):
+            before = group.attempts[:k]
+            ended = all(a.ended_order < attempt.opened_order for a in before)
+            demand("L2", ended, "two attempts at once")
+            if attempt.call.attempt.reason == "retry":
+                here = [a for a in before if a.target == attempt.target]
+                error = here[-1].error if here else None
+                fits = isinstance(error, LLMError) and error.retryable
+                demand("L2", fits, f"a retry on {attempt.target} after {error!r}")
+
+
+def law_03(trace: Trace) -> None:
+    """Nothing is opened after the caller has heard content, unless it agreed to hear it again;
+    what it then gets is `StreamInterrupted` with what was told."""
+    for call in trace.calls:
+        for visit in trace.visits(call)[1:]:
+            firm = call.told_before(visit.opened_order)
+            demand("L3", not firm, "an attempt after content was told")
+    for group in trace.groups():
+        call, entry = group.call, group.entry
+        if isinstance(entry.error, LLMError) and call.told_before(entry.ended_order):
+            cut = isinstance(entry.error, StreamInterrupted)
+            demand("L3", cut, f"{entry.error!r} after content was told")
+            partial = entry.error.partial
+            told = "".join(t.delta.text for t in call.told if isinstance(t.delta, PartDelta))
+            demand("L3", partial is not None, "no partial answer in the error")
+            text = getattr(partial, "text", "")  # it may have more: what was not told in time
+            demand("L3", text.startswith(told), f"partial {text!r}, but {told!r} was told")
+
+
+def law_04(trace: Trace) -> None:
+    """A target is not asked again before its hint has passed, nor at all after one too long."""
+    for group in trace.groups():
+        for k, attempt in enumerate(group.attempts[1:], 1):
+            here = [a for a in group.attempts[:k] if a.target == attempt.target]
+            hint = getattr(here[-1].error, "retry_after", None) if here else None
+            if hint is None:
+                continue
+            early = here[-1].ended + hint - attempt.opened
+            demand("L4", early <= 0, f"{attempt.target} asked {early} s before its hint")
+            retry = group.engine.retry
+            demand("L4", retry is None or hint <= retry.max_hint, f"asked after a hint of {hint}")
+
+
+def law_05(trace: Trace) -> None:
+    """A wait ends before the deadline and an attempt follows, but for a cancel by hand."""
+    for group in trace.groups():
+        order = group.call.order
+        for wait in group.waits:
+            begun = order[id(wait)]
+            after = [a for a in group.attempts if a.opened_order > begun]
+            told = [t for t in group.call.told if t.begun_order > begun]
+            restarted = bool(told) and isinstance(told[0].delta, Restarted)
+            if after:
+                on_time = after[0].opened == wait.until or restarted
+                demand("L5", on_time, f"opened {after[0].opened - wait.until} s after the wait")
+            else:
+                by_hand = begun < group.call.stopped_order < group.call.done_order
+                demand("L5", by_hand or restarted, "a wait that no attempt followed")
+
+
+def law_07(trace: Trace) -> None:
+    """A retry without a hint comes after its backoff, never beyond its cap."""
+    for group in trace.groups():
+        for k, attempt in enumerate(group.attempts[1:], 1):
+            if not group.engine.known or attempt.call.attempt.reason != "retry":
+                continue
+            options = {o.target: o for o in group.options(k) if o.reason == "retry"}
+            option = options.get(attempt.target)
+            demand("L7", option is not None, f"a retry on {attempt.target} out of the blue")
+            assert option is not None
+            due = max(option.at, group.attempts[k - 1].ended)
+            restarted = any(isinstance(t.delta, Restarted) for t in group.call.told)
+            fits = attempt.opened == due or (restarted and attempt.opened > due)
+            demand("L7", fits, f"a retry {attempt.opened - due} s off its time")
+
+
+def law_08(trace: Trace) -> None:
+    """The error raised did occur: that of the attempt told, else of the first target's last."""
+    for group in trace.groups():
+        raised = group.entry.error
+        if not isinstance(raised, LLMError):
+            continue
+        first = group.attempts[0].target
+        path = [a for a in group.attempts if a.target == first]
+        chosen = (group.attempts if group.call.told_before(group.entry.ended_order) else path)[-1]
+        real = chosen.error in {raised, group.entry.cause}
+        demand("L8", real, f"raised {raised!r}, but that of the attempt was {chosen.error!r}")
+
+
+def law_09(trace: Trace) -> None:
+    """Giving up needs a reason: a final error, the bound, the budget, or no time."""
+    for group in trace.groups():
+        if group.engine.known and isinstance(group.entry.error, LLMError):
+            left = group.possible(len(group.attempts))
+            demand("L9", not left, f"gave up, though it could do {left}")
+
+
+def _accounts(trace: Trace) -> Iterator[tuple[Budget, str, list[tuple[int, float, bool]]]]:
+    """For each budget and target, its calls and its repeated attempts as (order, time, extra)."""
+    found: dict[tuple[int, str], tuple[Budget, list[tuple[int, float, bool]]]] = {}
+    for group in trace.groups():
+        budget = group.engine.budget
+        for k, attempt in enumerate(group.attempts):
+            again = any(a.target == attempt.target and a.counts for a in group.attempts[:k])
+            if k == 0 or again:
+                row = found.setdefault((id(budget), attempt.target), (budget, []))[1]
+                row.append((attempt.opened_order, attempt.opened, again))
+    for (_, target), (budget, row) in found.items():
+        yield budget, target, sorted(row)
+
+
+def law_10(trace: Trace) -> None:
+    """A budget holds no less than nothing and no more than its cap."""
+    now = max((call.done for call in trace.calls), default=0.0)
+    for budget, target, _ in _accounts(trace):
+        held = budget.balance(target, now)
+        demand("L10", 0 <= held <= budget.cap, f"the account of {target} holds {held}")
+
+
+def law_11(trace: Trace) -> None:
+    """Repeated attempts <= cap + ratio * calls + floor * t, at every moment, over all stacks
+    that share the budget (L15)."""
+    for budget, target, row in _accounts(trace):
+        calls = extras = 0
+        for _, time, extra in row:
+            calls, extras = calls + (not extra), extras + extra
+            most = budget.cap + budget.ratio * calls + budget.floor * time
+            demand("L11", extras <= most + 1e-9, f"{extras} repetitions on {target}, not {most}")
+
+
+def law_13(trace: Trace) -> None:
+    """A budget never delays a first attempt, and refuses at once."""
+    for group in trace.groups():
+        late = group.attempts[0].opened - group.entry.opened
+        demand("L13", late == 0, f"the first attempt came {late} s late")
+        ends = {attempt.ended for attempt in group.attempts}
+        for event in group.events(BudgetRefused):
+            demand("L13", event.time in ends, "the budget refused after a wait")
+
+
+def law_22(trace: Trace) -> None:
+    """First visits follow the configured order; a round asks the least failed first, but for
+    targets that asked to wait."""
+    for group in trace.groups():
+        if not group.engine.known or (group.engine.fallback and group.engine.fallback.on):
+            continue
+        first = list(dict.fromkeys(attempt.target for attempt in group.attempts))
+        order = list(group.patched())
+        demand("L22", first == order[: len(first)], f"went to {first}, the order is {order}")
+        for k, attempt in enumerate(group.attempts[1:], 1):
+            _fair(group, k, attempt)
+
+
+def _fair(group: Group, k: int, attempt: Entry) -> None:
+    if attempt.call.attempt.reason != "retry":
+        return
+    now = group.attempts[k - 1].ended
+    counts = {
+        o.target: sum(a.counts for a in group.attempts[:k] if a.target == o.target)
+        for o in group.possible(k)
+        if o.reason == "retry" and not (o.hinted and o.at > now)
+    }
+    demand("L2", attempt.target in {o.target for o in group.possible(k)}, "an attempt not allowed")
+    least = min(counts.values(), default=math.inf)
+    mine = counts.get(attempt.target, math.inf)
+    demand("L22", mine == least, f"{attempt.target} again ({mine}), another had {least}")
+
+
+def law_23(trace: Trace) -> None:
+    """An error that another target would share leads to no further target."""
+    for group in trace.groups():
+        if not group.engine.known or (group.engine.fallback and group.engine.fallback.on):
+            continue
+        for k, attempt in enumerate(group.attempts[1:], 1):
+            before = group.attempts[:k]
+            error = before[-1].error
+            new = all(a.target != attempt.target for a in before)
+            fits = isinstance(error, LLMError) and error.elsewhere
+            demand("L23", fits or not new, f"{attempt.target} asked after {error!r}")
+
+
+def law_24(trace: Trace) -> None:
+    """There is no wait before a target that was not asked yet, and none while there is one."""
+    for group in trace.groups():
+        fallback = group.engine.fallback
+        if fallback is None or fallback.order == "per-target":
+            continue
+        order = group.call.order
+        for k, before in enumerate(group.attempts, 1):
+            new = [o for o in group.possible(k) if o.reason == "fallback"]
+            after = group.attempts[k] if k < len(group.attempts) else None
+            until = after.opened_order if after else 1 << 60
+            waits = [w for w in group.waits if before.ended_order < order[id(w)] < until]
+            demand("L24", not (new and waits), "a wait, though a target was not asked yet")
+
+
+def law_25(trace: Trace) -> None:
+    """Every target is asked the original request with its own patch, however late it comes."""
+    for group in trace.groups():
+        if group.engine.known and not (group.engine.fallback and group.engine.fallback.on):
+            wanted = group.patched()
+            for attempt in group.attempts:
+                fits = attempt.request == wanted.get(attempt.target)
+                demand("L25", fits, f"{attempt.target} was asked {attempt.request!r}")
+
+
+def law_26(trace: Trace) -> None:
+    """A reply is that of exactly one attempt, the last, and names its target."""
+    for call in trace.calls:
+        if call.response is None:
+            continue
+        visits = trace.visits(call)
+        ok = [visit for visit in visits if visit.outcome == "ok"]
+        demand("L26", ok == visits[-1:], f"{len(ok)} attempts gave a reply")
+        named = f"{call.response.provider}:{call.response.model}"
+        demand("L26", named == ok[0].target, f"the reply names {named}, not {ok[0].target}")
+        demand("L26", call.response == ok[0].response, "not the reply that its attempt gave")
+
+
+def law_27(trace: Trace) -> None:
+    """If a configured target would have answered in time, the call did not fail."""
+    for group in trace.groups():
+        raised = group.entry.error
+        fallback = group.engine.fallback
+        if not group.engine.known or fallback is None or not isinstance(raised, LLMError):
+            continue
+        if group.call.told_before(group.entry.ended_order):
+            continue
+        asked = {attempt.target for attempt in group.attempts}
+        last = group.attempts[-1]
+        helps = isinstance(last.error, LLMError) and last.error.elsewhere
+        room = group.counted < group.engine.bound and last.ended < last.deadline_at_end
+        for target in group.patched() if helps and room else ():
+            script = trace.world.scripts[target][0]
+            would = script.error is None and last.ended + script.seconds < last.deadline_at_end
+            known = target in asked or fallback.on
+            demand("L27", known or not would, f"{target} would have answered")
+
+
+LAWS: tuple[Callable[[Trace], None], ...] = (
+    law_01, law_02, law_03, law_04, law_05, law_07, law_08, law_09, law_10, law_11, law_13,
+    law_22, law_23, law_24, law_25, law_26, law_27,
+)  # fmt: skip

@@ -1,0 +1,89 @@
+"""Worlds as Hypothesis draws them. Needs the extra `llmmw[testing]`.
+
+All times are multiples of 1/64 s from a small range: sums are exact, and ties are common.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from hypothesis import strategies as st
+
+from llmmw.sim import Script
+from llmmw.testing._world import TARGETS, Caller, Fault, World
+
+__all__ = ["times", "worlds"]
+
+# One draw of a whole shape is many times cheaper than a draw of each of its fields. The first
+# shapes are the simplest, so that examples shrink towards them.
+_KINDS = (None, None, None, "busy", "busy", "cut", "cut", "net", "rate", "auth", "bad")
+_HINTS = (0.0, 1 / 64, 1 / 32, 1 / 8, 100.0)
+_SHAPES = (
+    *itertools.product(_KINDS, range(4), range(5), range(3), (None,)),
+    *itertools.product(("rate",), range(2), range(3), range(3), _HINTS),
+    *itertools.product(("quota", "shed", "hangs"), range(3), range(5), (0,), (None,)),
+)
+_PATIENCE = (
+    *[{}] * 48,
+    *({"patience": k / 64} for k in range(1, 33)),
+    *({"patience": k / 64, "by_hand": True} for k in range(1, 17)),
+)
+_HEARING = (
+    {"mode": "ask"},
+    *({"mode": m, "on_interrupt": i} for m in ("listen", "stream") for i in ("error", "restart")),
+    {"mode": "ask"},
+    {"mode": "listen", "on_interrupt": "buffer"},
+    {"mode": "stream", "on_interrupt": "error"},
+)
+_PAUSES = (
+    *[()] * 4,
+    *((k / 64,) * 4 for k in (1, 2, 3)),
+    *(tuple(k / 64 for k in ks) for ks in ((0, 0, 1), (0, 0, 3), (3,), (2, 0, 1, 1))),
+)
+_EXITS = (*[None] * 12, 0, 1, 2, 3)
+
+
+def times(most: int = 4, least: int = 0) -> st.SearchStrategy[float]:
+    """Seconds: a whole number of 64ths."""
+    return st.integers(least, most).map(lambda k: k / 64)
+
+
+def _script(target: str, number: int, shape: tuple[Any, ...]) -> Script:
+    kind, count, first, gap, hint = shape
+    if kind == "shed":
+        return Script(pieces=(), error=Fault("shed"))
+    pieces: Any = tuple(f"{target[-1]}{number}.{i} " for i in range(count))
+    error = None if kind in {None, "hangs"} else Fault(kind, hint)
+    hangs = kind == "hangs"
+    return Script(first=first / 64, gap=gap / 64, pieces=pieces, error=error, hangs=hangs)
+
+
+_shapes = st.lists(st.sampled_from(_SHAPES), min_size=1, max_size=3)
+
+
+@st.composite
+def _callers(draw: st.DrawFn, alone: bool) -> Caller:
+    given: dict[str, Any] = dict(draw(st.sampled_from(_HEARING)))
+    given |= draw(st.sampled_from(_PATIENCE))
+    if not alone:
+        given["arrive"] = draw(times())
+    if given["mode"] != "ask":
+        given["pauses"] = draw(st.sampled_from(_PAUSES))
+        place = draw(st.sampled_from(_EXITS))
+        name = "raises_at" if given["mode"] == "listen" or place == 3 else "leaves_at"
+        given[name] = place
+    return Caller(**given)
+
+
+@st.composite
+def worlds(draw: st.DrawFn, *, callers: int = 2) -> World:
+    """A world of three targets and up to so many callers."""
+    scripts = {
+        target: tuple(_script(target, n, shape) for n, shape in enumerate(draw(_shapes)))
+        for target in TARGETS
+    }
+    count = draw(st.sampled_from((1, 1, callers)))
+    people = tuple(draw(_callers(count == 1)) for _ in range(count))
+    chance = draw(st.sampled_from((0.0, 0.25, 0.5, 63 / 64)))
+    return World(scripts=scripts, callers=people, chance=chance, greets=draw(st.booleans()))

@@ -1,0 +1,338 @@
+"""A scripted world: targets and what their attempts do, callers and how they behave.
+
+`run_world` sends the callers through a stack and gives the trace that the laws look at.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import math
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Literal, TypeAlias
+
+import attrs
+import trio
+
+from llmmw._call import Call, Listener, OnInterrupt
+from llmmw._chain import Handler, Middleware
+from llmmw._client import Client
+from llmmw._deltas import Delta, ResponseStart
+from llmmw._ledger import Event
+from llmmw._response import Response
+from llmmw.errors import (
+    AuthenticationFailed,
+    BadRequest,
+    CallShed,
+    ConnectionFailed,
+    ContentFiltered,
+    ContextWindowExceeded,
+    LLMError,
+    Overloaded,
+    QuotaExhausted,
+    RateLimited,
+    StreamInterrupted,
+)
+from llmmw.sim import Script, SimulatedProvider
+from llmmw.testing._trace import CallTrace, Entry, Told, Trace
+from llmmw.testing._virtual import run_virtual
+
+__all__ = ["KINDS", "TARGETS", "Caller", "Fault", "MakeStack", "Tired", "World", "run_world"]
+
+MakeStack: TypeAlias = Callable[[], Sequence[Middleware]]
+
+TARGETS = ("sim:a", "sim:b", "sim:c")
+"""The targets of every world; calls name the first."""
+
+KINDS: Mapping[str, type[LLMError]] = {
+    "net": ConnectionFailed,
+    "busy": Overloaded,
+    "rate": RateLimited,
+    "cut": StreamInterrupted,
+    "quota": QuotaExhausted,
+    "auth": AuthenticationFailed,
+    "bad": BadRequest,
+    "long": ContextWindowExceeded,
+    "refused": ContentFiltered,
+    "shed": CallShed,
+}
+
+
+@attrs.frozen
+class Fault:
+    """An error of some kind, for scripts."""
+
+    kind: str
+    retry_after: float | None = None
+
+    def __call__(self) -> LLMError:
+        return KINDS[self.kind](f"scripted: {self.kind}", retry_after=self.retry_after)
+
+
+class Tired(Exception):
+    """What the callers of a world raise when they have had enough."""
+
+
+@attrs.frozen(kw_only=True)
+class Caller:
+    """Someone who calls.
+
+    Args:
+        arrive: when.
+        mode: `ask` without a listener, `listen` (ask with one), or `stream`.
+        on_interrupt: as for a call.
+        patience: seconds until it gives up. (Nobody waits for ever.)
+        by_hand: it gives up by cancelling, which nobody can foresee, not by a deadline.
+        pauses: seconds that it takes over each delta, in turn.
+        raises_at: the delta over which it raises `Tired`.
+        leaves_at: the delta after which it leaves the stream.
+    """
+
+    arrive: float = 0.0
+    mode: Literal["ask", "listen", "stream"] = "ask"
+    on_interrupt: OnInterrupt = "error"
+    patience: float = 1000.0
+    by_hand: bool = False
+    pauses: tuple[float, ...] = ()
+    raises_at: int | None = None
+    leaves_at: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class World:
+    """Targets and callers.
+
+    Args:
+        scripts: what the attempts on each target do, by target.
+        callers: who calls.
+        chance: the number that every draw of the jitter gives.
+        greets: the provider says that it begins before it has any content.
+    """
+
+    scripts: Mapping[str, tuple[Script, ...]]
+    callers: tuple[Caller, ...] = (Caller(),)
+    chance: float = 0.5
+    greets: bool = False
+
+
+class _Even(random.Random):
+    """Always the same chance, so that the length of every wait is known."""
+
+    def __init__(self, chance: float) -> None:
+        super().__init__()
+        self.chance = chance
+
+    def random(self) -> float:
+        return self.chance
+
+
+@attrs.define(eq=False)
+class _Provider(SimulatedProvider):
+    greets: bool = False
+
+    async def __call__(self, call: Call) -> Response:
+        if self.greets and call.listener is not None:
+            await call.listener(ResponseStart(model=call.request.model_name, provider=self.name))
+        return await super().__call__(call)
+
+
+_here: contextvars.ContextVar[Entry | None] = contextvars.ContextVar("entry", default=None)
+
+
+class _StopAt(trio.abc.Instrument):
+    """Counts the steps of the scheduler, and calls `stop` before one of them."""
+
+    def __init__(self, step: int, stop: Callable[[], None]) -> None:
+        self.step = step
+        self.steps = 0
+        self._stop = stop
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.steps += 1
+        if self.steps == self.step:
+            self._stop()
+
+
+class _Run:
+    def __init__(self, world: World, stack: Sequence[Middleware], probes: bool, step: int) -> None:
+        self.world = world
+        self.stack = tuple(stack)
+        self.order: dict[int, int] = {}
+        self.kept: list[object] = []
+        self.count = 0
+        self.calls = [CallTrace(i, c, self.order) for i, c in enumerate(world.callers)]
+        self.scopes = [trio.CancelScope() for _ in world.callers]
+        self.probes = probes
+        self.stop_at = _StopAt(step, lambda: self.stop(0))
+        self.provider = _Provider(
+            scripts={t.partition(":")[2]: world.scripts[t] for t in world.scripts},
+            greets=world.greets,
+        )
+
+    def next(self) -> int:
+        self.count += 1
+        return self.count
+
+    def hear(self, event: Event) -> None:
+        self.kept.append(event)  # or its identity might be given to another one
+        self.order[id(event)] = self.next()
+
+    def stop(self, index: int) -> None:
+        """Cancel a caller by hand."""
+        call = self.calls[index]
+        if call.done == math.inf and call.stopped == math.inf:
+            call.stopped, call.stopped_order = trio.current_time(), self.next()
+            self.scopes[index].cancel()
+
+    def probe(self, depth: int) -> Middleware:
+        """A pass-through layer that notes everything that passes."""
+
+        async def probe(call: Call, next: Handler) -> Response:
+            trace = self.calls[int(call.tenant)]
+            now = trio.current_time()
+            parent = _here.get()
+            entry = Entry(depth, call, now, self.next(), trio.current_effective_deadline(), parent)
+            trace.entries.append(entry)
+            if parent is not None:
+                parent.children.append(entry)
+            token = _here.set(entry)
+            inner = call
+            if call.listener is not None:
+                inner = call.replace(listener=self.noting(entry, call.listener))
+            try:
+                entry.response = await next(inner)
+                entry.outcome = "ok"
+                return entry.response
+            except BaseException as error:
+                entry.outcome = "error" if isinstance(error, Exception) else "cancelled"
+                entry.error, entry.cause = error, error.__cause__
+                raise
+            finally:
+                _here.reset(token)
+                entry.ended, entry.ended_order = trio.current_time(), self.next()
+                entry.deadline_at_end = trio.current_effective_deadline()
+
+        return probe
+
+    def noting(self, entry: Entry, listener: Listener) -> Listener:
+        async def note(delta: Delta) -> None:
+            told = Told(delta, trio.current_time(), self.next())
+            entry.told.append(told)
+            try:
+                await listener(delta)
+                told.heard = trio.current_time()
+            finally:
+                told.over, told.over_order = trio.current_time(), self.next()
+
+        return note
+
+    def probed(self) -> list[Middleware]:
+        layers: list[Middleware] = [self.probe(0)]
+        for depth, layer in enumerate(self.stack, 1):
+            layers.append(layer)
+            if self.probes or depth == len(self.stack):
+                layers.append(self.probe(depth))
+        return layers
+
+    async def live(self) -> Trace:
+        tasks = trio.lowlevel.current_statistics().tasks_living
+        client = Client(
+            TARGETS[0], stack=self.probed(), providers=[self.provider], instruments=[self.hear]
+        )
+        async with client:
+            client.host.random = _Even(self.world.chance)
+            async with trio.open_nursery() as nursery:
+                for call in self.calls:
+                    nursery.start_soon(self.caller, client, call)
+            reached = any(e.depth == len(self.stack) for c in self.calls for e in c.entries)
+            background = len(client.host.nursery.child_tasks) - reached
+        return Trace(
+            self.world,
+            self.stack,
+            self.calls,
+            self.provider.seen,
+            bottom=len(self.stack),
+            live=self.provider.live,
+            tasks=trio.lowlevel.current_statistics().tasks_living - tasks,
+            background=background,
+            steps=self.stop_at.steps,
+        )
+
+    async def caller(self, client: Client, call: CallTrace) -> None:
+        caller, scope = call.caller, self.scopes[call.index]
+        await trio.sleep(caller.arrive)
+        call.arrived = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            if caller.by_hand:
+                nursery.start_soon(self.lose_patience, call)
+            else:
+                call.deadline = scope.deadline = call.arrived + caller.patience
+            if call.index == 0 and self.stop_at.step > 0:
+                trio.lowlevel.add_instrument(self.stop_at)
+            try:
+                with scope:
+                    await (self.stream if caller.mode == "stream" else self.ask)(client, call)
+            except Exception as error:
+                call.outcome, call.error = "error", error
+            call.done, call.done_order = trio.current_time(), self.next()
+            call.live_at_end = sum(e.outcome == "alive" for e in call.entries)
+            nursery.cancel_scope.cancel()
+        if call.index == 0 and self.stop_at.step > 0:
+            trio.lowlevel.remove_instrument(self.stop_at)
+
+    async def lose_patience(self, call: CallTrace) -> None:
+        await trio.sleep(call.caller.patience)
+        self.stop(call.index)
+
+    def hearing(self, call: CallTrace) -> Callable[[Delta], Awaitable[None]]:
+        async def hear(delta: Delta) -> None:
+            place = len(call.heard)
+            call.heard.append((trio.current_time(), delta))
+            pause = call.caller.pauses[place] if place < len(call.caller.pauses) else 0
+            if pause:
+                await trio.sleep(pause)
+            if place == call.caller.raises_at:
+                call.stopped, call.stopped_order = trio.current_time(), self.next()
+                call.tired = True
+                raise Tired
+
+        return hear
+
+    async def ask(self, client: Client, call: CallTrace) -> None:
+        caller = call.caller
+        call.response = await client.ask(
+            "hello",
+            listener=self.hearing(call) if caller.mode == "listen" else None,
+            on_interrupt=caller.on_interrupt,
+            tenant=str(call.index),
+        )
+        call.outcome = "ok"
+
+    async def stream(self, client: Client, call: CallTrace) -> None:
+        hear, caller = self.hearing(call), call.caller
+        async with client.stream(
+            "hello", on_interrupt=caller.on_interrupt, tenant=str(call.index)
+        ) as stream:
+            async for delta in stream:
+                await hear(delta)
+                if len(call.heard) - 1 == caller.leaves_at:
+                    call.stopped, call.stopped_order = trio.current_time(), self.next()
+                    call.outcome = "left"
+                    return
+            call.response = stream.response
+            call.outcome = "ok"
+
+
+def run_world(
+    world: World, make_stack: MakeStack, *, probes: bool = True, stop_at: int = 0
+) -> Trace:
+    """Send the callers of a world through a stack, on a virtual clock.
+
+    Args:
+        world: who calls, and what the targets do.
+        make_stack: makes the stack anew, outermost first; nothing in it has been used before.
+        probes: watch every place of the stack; otherwise its top and its bottom only.
+        stop_at: cancel the first caller before this step of the scheduler, counted from its
+            arrival; 0 is never, and a number beyond the last counts the steps.
+    """
+    return run_virtual(lambda: _Run(world, make_stack(), probes, stop_at).live())

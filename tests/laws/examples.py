@@ -1,0 +1,62 @@
+"""Worlds worth keeping: what once broke a law, and ties that are rarely drawn."""
+
+import trio
+
+from llmmw import Attempts, Budget, Fallback, Retry, Timeout
+from llmmw.testing import Caller, Fault, Script, World
+
+
+def world(a, *callers, b=None, **others):
+    scripts = {"sim:a": a, "sim:b": b or (Script(),), "sim:c": (Script(),)}
+    return World(scripts=scripts, callers=callers or (Caller(),), **others)
+
+
+async def stubborn(call, next):
+    response = await next(call)
+    trio.lowlevel.current_clock().jump(1 / 16)  # the limit comes while the reply is on its way
+    return response
+
+
+BUSY = (Script(pieces=(), error=Fault("busy")),)
+CUT = (Script(pieces=("a ",), error=Fault("rate")),)
+HINTED = (Script(pieces=(), error=Fault("rate", 1.0)),)
+
+EXAMPLES = {
+    # The budget of one target was empty, and another was not asked though it had its own.
+    "other-budget": (
+        world(BUSY, Caller(), Caller(), b=BUSY, chance=0.0),
+        lambda: [Attempts(Retry(1), Fallback("sim:b"), budget=Budget(cap=1.0))],
+    ),
+    # The wait for one target was too long, and another was not asked though it was ready.
+    "other-wait": (
+        world(
+            (Script(pieces=(), error=Fault("busy")), Script()),
+            Caller(patience=1 / 8),
+            b=(Script(first=1 / 16, pieces=(), error=Fault("rate", 0.0)), Script()),
+            chance=0.5,
+        ),
+        lambda: [Attempts(Retry(2), Fallback("sim:b"))],
+    ),
+    # Iterating a stream took away the cause of its error.
+    "cause": (world(CUT, Caller(mode="stream")), lambda: [Attempts(Retry(2))]),
+    # The ledger said "ok" of an attempt that was cancelled while its held deltas were told.
+    "held": (
+        world(
+            (Script(pieces=()),),
+            Caller(mode="listen", patience=1 / 64, pauses=(1 / 16,)),
+        ),
+        lambda: [Fallback("sim:b")],
+    ),
+    # A reply that is complete in the instant of the limit is returned.
+    "stubborn": (
+        world((Script(),), Caller()),
+        lambda: [Timeout(total=1 / 16), stubborn],
+    ),
+    # Nobody listens, but a limit does: that is not the caller.
+    "watched-ask": (
+        world((Script(pieces=("a ",), error=Fault("cut")), Script(pieces=("b ",))), chance=0.0),
+        lambda: [Timeout(idle=1.0, stream=True), Retry(2)],
+    ),
+    # A hint is waited for where there is no other target.
+    "hint": (world((*HINTED, Script()), Caller()), lambda: [Retry(2)]),
+}

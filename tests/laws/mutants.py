@@ -1,0 +1,403 @@
+"""Seeded bugs. Each breaks one thing that a law forbids; a law that lets one live is no law.
+
+A mutant is a function that patches the library; `MUTANTS` has it with the stack that shows it.
+"""
+
+import types
+
+import attrs
+import trio
+
+from llmmw import _attempts, _client, _listen, _stream
+from llmmw._attempts import Budget, History, Plan
+from llmmw._call import Call
+from llmmw._ledger import AttemptEnded, Ledger
+from llmmw._listen import Gate
+from llmmw._response import Generation
+from llmmw.errors import ConnectionFailed, LLMError, StreamInterrupted
+from llmmw.policies import Fallback, Retry, Timeout
+from llmmw.policies import timeout as timeout_module
+
+MUTANTS = {}
+
+
+def mutant(*stacks):
+    def add(patch):
+        MUTANTS[patch.__name__] = (patch, stacks)
+        return patch
+
+    return add
+
+
+def _shim(**changes):
+    shim = types.SimpleNamespace(**{n: getattr(trio, n) for n in dir(trio) if n[0] != "_"})
+    shim.__dict__.update(changes)
+    return shim
+
+
+def _around_attempt(patch, change):
+    real = _attempts._attempt
+
+    async def attempt(call, next, start, history):
+        return await change(real, call, next, start, history)
+
+    patch.setattr(_attempts, "_attempt", attempt)
+
+
+@mutant("attempts")
+def retry_after_told(patch):
+    real = _attempts._fail
+
+    def fail(call, record, error):
+        real(call, record, error)
+        record.told = False
+
+    patch.setattr(_attempts, "_fail", fail)
+
+
+@mutant("retry")
+def off_by_one(patch):
+    real, init = Retry.propose, Plan.__init__
+    more = {"retries": 3}
+    patch.setattr(Retry, "propose", lambda s, h, now: real(attrs.evolve(s, **more), h, now))
+    patch.setattr(Plan, "__init__", lambda s, p, b, n: init(s, p, b, n + 1))
+
+
+@mutant("attempts", "retry")
+def sleep_past_the_deadline(patch):
+    shim = _shim(current_effective_deadline=lambda: float("inf"))
+    patch.setattr(_attempts, "trio", shim)
+
+
+@mutant("scarce")
+def budget_not_charged(patch):
+    patch.setattr(Budget, "take", lambda self, target, now: True)
+
+
+@mutant("attempts", "scarce")
+def first_visits_charged(patch):
+    real = Fallback.propose
+
+    def propose(self, history, now):
+        start = real(self, history, now)
+        refused = start is not None and not budgets.take(start.target, now)
+        return None if refused else start
+
+    budgets = Budget(ratio=0, cap=1, floor=0)
+    patch.setattr(Fallback, "propose", propose)
+
+
+@mutant("retry", "attempts")
+def hint_ignored(patch):
+    def ready(self, records):
+        last = records[-1]
+        if last.error is None or last.ended is None or not last.error.retryable:
+            return None
+        return last.ended + self.backoff(len(records), last.chance)
+
+    patch.setattr(Retry, "_ready", ready)
+
+
+@mutant("retry")
+def backoff_not_capped(patch):
+    patch.setattr(Retry, "backoff", lambda self, n, chance: chance * self.base * 2.0 ** (n - 1))
+
+
+@mutant("fallback", "attempts")
+def fallback_to_a_used_target(patch):
+    real = Fallback.propose
+    patch.setattr(Fallback, "propose", lambda s, h, now: real(s, _fresh(h), now))
+
+
+def _fresh(history):
+    return History(history.request, history.records, {})
+
+
+@mutant("fallback", "attempts")
+def patches_compound(patch):
+    real = Fallback.propose
+
+    def propose(self, history, now):
+        last = history.requests[history.records[-1].target]
+        return real(self, History(last, history.records, history.requests), now)
+
+    patch.setattr(Fallback, "propose", propose)
+
+
+@mutant("fallback")
+def fallback_whatever_the_error(patch):
+    real = Fallback._allowed
+
+    def allowed(self, error, original):
+        return real(self, ConnectionFailed("any"), original)
+
+    patch.setattr(Fallback, "_allowed", allowed)
+
+
+@mutant("attempts", "fallback")
+def wait_before_fallback(patch):
+    real = Fallback.propose
+
+    def propose(self, history, now):
+        start = real(self, history, now)
+        return start and attrs.evolve(start, at=now + 1 / 64)
+
+    patch.setattr(Fallback, "propose", propose)
+
+
+@mutant("fallback", "attempts")
+def no_gate(patch):
+    async def tell(self, delta):
+        self.fold(delta)
+        self.won = self.won or self.fold.anything
+        await self._pass(delta)
+
+    patch.setattr(Gate, "__call__", tell)
+
+
+@mutant("attempts")
+def gate_forgets_the_order(patch):
+    async def release(self):
+        while self._held:
+            await self._pass(self._held.pop())
+
+    patch.setattr(Gate, "release", release)
+
+
+@mutant("attempts", "fallback")
+def buffer_tells_early(patch):
+    real = Gate.before.__func__
+
+    def before(cls, call, first=_listen.never_told):
+        gate = real(cls, call, first)
+        gate._on_interrupt = call.on_interrupt.replace("buffer", "restart")
+        return gate
+
+    patch.setattr(Gate, "before", classmethod(before))
+
+
+@mutant("watched-ask", "nested")
+def inner_listener_taken_for_the_caller(patch):
+    patch.setattr(Call, "listening", lambda self, listener: self.replace(listener=listener))
+
+
+@mutant("attempts")
+def listener_blamed_on_the_provider(patch):
+    def wrapped(listener):
+        async def hear(delta):
+            try:
+                await listener(delta)
+            except Exception as error:
+                raise ConnectionFailed("the listener failed") from error
+
+        return hear
+
+    patch.setattr(_client, "caller_listener", wrapped)
+
+
+@mutant("attempts", "retry")
+def cancelled_swallowed(patch):
+    async def attempt(real, call, next, start, history):
+        try:
+            return await real(call, next, start, history)
+        except trio.Cancelled:
+            history.records[-1].error = ConnectionFailed("cancelled")
+            return None
+
+    _around_attempt(patch, attempt)
+
+
+@mutant("timeout", "full")
+def limit_blamed_for_the_outer_scope(patch):
+    async def called(self, call, next):
+        try:
+            with trio.move_on_after(self.total or 1000):
+                return await next(call)
+        except trio.Cancelled:
+            pass
+        raise self._late(call, "total")
+
+    patch.setattr(Timeout, "__call__", called)
+
+
+@mutant("timeout", "full")
+def limit_shields_from_the_outer_scope(patch):
+    real = trio.move_on_after
+    shim = _shim(move_on_after=lambda seconds: real(seconds, shield=True))
+    patch.setattr(timeout_module, "trio", shim)
+
+
+@mutant("watch")
+def idle_runs_while_the_consumer_pauses(patch):
+    real = timeout_module._Watch.__call__
+
+    async def tell(self, delta):
+        listener = self._listener
+        if listener is not None:
+            with trio.CancelScope() as pausing:
+                pausing.deadline = trio.current_time() + self._idle
+                await listener(delta)
+            if pausing.cancelled_caught:
+                self.scope.cancel()
+                await trio.lowlevel.checkpoint()
+        self._listener = None
+        try:
+            await real(self, delta)
+        finally:
+            self._listener = listener
+
+    patch.setattr(timeout_module._Watch, "__call__", tell)
+
+
+@mutant("stubborn")
+def error_after_a_complete_reply(patch):
+    async def called(self, call, next):
+        with trio.move_on_after(self.total or 1000) as scope:
+            response = await next(call)
+            if not scope.cancel_called:
+                return response
+        raise self._late(call, "total")
+
+    patch.setattr(Timeout, "__call__", called)
+
+
+@mutant("default", "nothing")
+def channel_closed_with_a_checkpoint(patch):
+    async def run(self, answer, call):
+        async with self._send:
+            response = await answer(call.replace(listener=self._listen))
+            self._response = response
+
+    async def guarded(self, answer, call):
+        try:
+            await run(self, answer, call)
+        except LLMError as error:
+            await trio.lowlevel.checkpoint()
+            self._error = error
+
+    patch.setattr(_stream.Stream, "run", guarded)
+
+
+@mutant("attempts", "default")
+def end_of_file_taken_for_success(patch):
+    async def attempt(real, call, next, start, history):
+        async def lenient(inner):
+            try:
+                return await next(inner)
+            except StreamInterrupted as error:
+                return error.partial or Generation(model=inner.request.model_name, provider="sim")
+
+        return await real(call, lenient, start, history)
+
+    _around_attempt(patch, attempt)
+
+
+@mutant("retry", "attempts")
+def first_error_wins(patch):
+    patch.setattr(_attempts, "_verdict", lambda history: history.records[0].error)
+
+
+@mutant("attempts")
+def last_error_wins(patch):
+    patch.setattr(_attempts, "_verdict", lambda history: history.records[-1].error)
+
+
+@mutant("attempts")
+def attempts_forgotten(patch):
+    real = _attempts._verdict
+
+    def verdict(history):
+        error = real(history)
+        error.attempts = error.attempts[-1:]
+        return error
+
+    patch.setattr(_attempts, "_verdict", verdict)
+
+
+@mutant("retry", "attempts")
+def restart_not_announced(patch):
+    async def restart(call, history):
+        pass
+
+    patch.setattr(_attempts, "_restart", restart)
+
+
+@mutant("attempts")
+def gives_up_too_early(patch):
+    init = Plan.__init__
+    patch.setattr(Plan, "__init__", lambda s, p, b, n: init(s, p, b, n - 1))
+
+
+@mutant("retry", "attempts")
+def cancelled_attempt_not_recorded(patch):
+    real = Ledger.write
+
+    def write(self, event):
+        if not (isinstance(event, AttemptEnded) and event.outcome == "Cancelled"):
+            real(self, event)
+
+    patch.setattr(Ledger, "write", write)
+
+
+@mutant("retry", "attempts")
+def the_clock_leaks_in(patch):
+    real = Retry.propose
+
+    def propose(self, history, now):
+        start = real(self, history, now)
+        return start and attrs.evolve(start, at=-(-start.at * 8 // 1) / 8)
+
+    patch.setattr(Retry, "propose", propose)
+
+
+# What the library itself had, until the laws found it.
+
+
+@mutant("default", "attempts")
+def cause_lost_between_the_tasks(patch):
+    async def anext(self):
+        try:
+            return await self._receive.receive()
+        except trio.EndOfChannel:
+            if self._error is not None:
+                raise self._error from None
+            raise StopAsyncIteration from None
+
+    patch.setattr(_stream.Stream, "__anext__", anext)
+
+
+@mutant("attempts", "fallback", "full")
+def opens_at_the_deadline(patch):
+    real = trio.current_effective_deadline
+
+    def deadline():
+        now = trio.current_time()
+        return max(real(), now + 1 / 1024)
+
+    patch.setattr(_attempts, "trio", _shim(current_effective_deadline=deadline))
+
+
+@mutant("scarce")
+def one_proposal_only(patch):
+    real = Retry.propose
+
+    def propose(self, history, now):
+        if history.refused:
+            return None
+        return real(self, history, now)
+
+    patch.setattr(Retry, "propose", propose)
+
+
+@mutant("held")
+def ledger_says_ok_too_early(patch):
+    async def attempt(real, call, next, start, history):
+        try:
+            return await real(call, next, start, history)
+        except trio.Cancelled:
+            for event in call.ledger.events:
+                if isinstance(event, AttemptEnded) and history.records[-1].error is None:
+                    object.__setattr__(event, "outcome", "ok")
+            raise
+
+    _around_attempt(patch, attempt)

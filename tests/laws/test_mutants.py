@@ -1,0 +1,42 @@
+"""The laws bite: each seeded bug is found by one of them."""
+
+import re
+
+import pytest
+from hypothesis import Phase
+
+from llmmw.testing import assert_laws, check_laws, run_world
+from tests.laws.examples import EXAMPLES
+from tests.laws.mutants import MUTANTS
+from tests.laws.stacks import STACKS
+
+
+def broken_by(stack: str) -> str | None:
+    """The law that a stack breaks, or `None`."""
+    try:
+        if stack in EXAMPLES:
+            check_laws(run_world(*EXAMPLES[stack]))
+        else:
+            # Not fewer where `LLMMW_EXAMPLES` says so: a mutant needs its time to be met.
+            found_only = (Phase.generate,)
+            assert_laws(STACKS[stack], max_examples=300, phases=found_only, print_blob=False)
+    except Exception as error:
+        found = re.match(r"L\d+", str(error))
+        return found.group() if found else type(error).__name__
+    return None
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_mutant_is_killed(name, monkeypatch):
+    patch, stacks = MUTANTS[name]
+    patch(monkeypatch)
+    killers = (broken_by(stack) for stack in stacks)
+    law = next((killer for killer in killers if killer is not None), None)
+    print(f"{name}: {law}")
+    assert law is not None, f"the mutant {name} survived on {stacks}"
+    assert law.startswith("L"), f"{name} was not killed by a law but by {law}"
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_without_mutants_the_examples_hold(name):
+    assert broken_by(name) is None
