@@ -48,6 +48,8 @@ class Record:
     """The caller has heard some of it; there can be no other attempt."""
     chance: float = 0.0
     """A number from [0, 1) drawn when it ended, so that asking twice gives the same answer."""
+    gate: Gate | None = attrs.field(default=None, repr=False)
+    """Stands before the call's listener, if it has one."""
 
     @property
     def counts(self) -> bool:
@@ -167,9 +169,7 @@ class Plan:
                 return response
             start = self._following(call, history)
             if start is not None:
-                await _wait(call, start)
-                if call.listener is not None and _heard(history):
-                    await _restart(call, history)
+                await _wait(call, start, history.records[-1])
         raise _verdict(history)
 
     def _following(self, call: Call, history: History) -> Start | None:
@@ -199,30 +199,16 @@ class Plan:
                 yield start
 
 
-@attrs.define(eq=False)
-class _Heard(Record):
-    """A record with the gate that stood before the caller's listener."""
-
-    gate: Gate | None = None
-
-
-def _heard(history: History) -> bool:
-    last = history.records[-1]
-    return isinstance(last, _Heard) and last.gate is not None and last.gate.passed
-
-
-async def _restart(call: Call, history: History) -> None:
-    reason = type(history.records[-1].error).__name__
-    call.ledger.write(StreamRestarted(trio.current_time(), reason, call.attempt.number))
-    assert call.listener is not None
-    await call.listener(Restarted(reason))
-
-
-async def _wait(call: Call, start: Start) -> None:
+async def _wait(call: Call, start: Start, last: Record) -> None:
+    """Wait for the time of the next attempt; then take back what the last one has told."""
     now = trio.current_time()
     if start.at > now:
         call.ledger.write(WaitStarted(now, start.at, start.why, call.attempt.number))
         await trio.sleep_until(start.at)
+    if call.listener is not None and last.gate is not None and last.gate.passed:
+        reason = type(last.error).__name__
+        call.ledger.write(StreamRestarted(trio.current_time(), reason, call.attempt.number))
+        await call.listener(Restarted(reason))
 
 
 async def _attempt(call: Call, next: Handler, start: Start, history: History) -> Response | None:
@@ -231,7 +217,7 @@ async def _attempt(call: Call, next: Handler, start: Start, history: History) ->
     number = ledger.next_number()
     attempt = Attempt(number, start.reason, start.target)
     opened = trio.current_time()
-    record = _Heard(number, start.target, start.reason, opened)
+    record = Record(number, start.target, start.reason, opened)
     history.records.append(record)
     history.requests.setdefault(start.target, start.request)
     ledger.write(AttemptStarted(opened, number, start.target, start.reason, call.attempt.number))
@@ -257,22 +243,12 @@ async def _attempt(call: Call, next: Handler, start: Start, history: History) ->
         outcome = type(error).__name__
         raise
     finally:
-        record.ended = trio.current_time()
-        spent = response.usage if response is not None else None
-        ledger.write(
-            AttemptEnded(
-                record.ended,
-                number,
-                outcome,
-                record.ended - opened,
-                message,
-                spent.input_tokens if spent else None,
-                spent.output_tokens if spent else None,
-            )
-        )
+        ended = record.ended = trio.current_time()
+        spent = response.spent if response is not None else (None, None)
+        ledger.write(AttemptEnded(ended, number, outcome, ended - opened, message, *spent))
 
 
-def _fail(call: Call, record: _Heard, error: LLMError) -> None:
+def _fail(call: Call, record: Record, error: LLMError) -> None:
     source = call.host.random if call.host is not None else random
     record.chance = source.random()
     record.error = error

@@ -15,7 +15,7 @@ from llmmw._call import Call, Listener, OnInterrupt
 from llmmw._chain import Handler, Layer, Middleware, chain, describe
 from llmmw._instrument import Instrument
 from llmmw._ledger import CallEnded, CallStarted, Ledger
-from llmmw._listen import caller_listener
+from llmmw._listen import CallerListener
 from llmmw._map import Items, Progress, Requests
 from llmmw._plugins import Plugins
 from llmmw._provider import Provider
@@ -24,7 +24,7 @@ from llmmw._response import Embeddings, Generation, Response, Scores, TokenCount
 from llmmw._router import Router
 from llmmw._stream import Stream
 from llmmw._tasks import Host, open_host, open_nursery
-from llmmw.errors import BadRequest, ConfigError, ListenerFailed
+from llmmw.errors import BadRequest, ConfigError, ListenerFailed, LLMError
 from llmmw.policies import Attempts, Fallback, Retry, Timeout
 
 __all__ = ["Client", "default_stack"]
@@ -153,14 +153,16 @@ class Client(AbstractAsyncContextManager["Client"]):
             LLMError: if there is no answer; see `llmmw.errors`.
         """
         request = self._aimed(generate_of(prompt, **parameters), model)
+        face = CallerListener(listener) if listener is not None else None
         call = self._call(
-            request,
-            listener=caller_listener(listener) if listener is not None else None,
-            on_interrupt=on_interrupt,
-            tenant=tenant,
-            sample=sample,
+            request, listener=face, on_interrupt=on_interrupt, tenant=tenant, sample=sample
         )
-        return await self._answer(call, timeout, Generation)
+        try:
+            return await self._answer(call, timeout, Generation)
+        except LLMError as error:
+            if face is not None:
+                face.complete(error)
+            raise
 
     @asynccontextmanager
     async def stream(
@@ -321,6 +323,7 @@ class Client(AbstractAsyncContextManager["Client"]):
         ledger.write(CallStarted(trio.current_time(), call.request.model))
         outcome: str | None = "Cancelled"
         response: Response | None = None
+        own: Exception | None = None
         try:
             if timeout is not None:
                 handler = chain(Timeout(total=timeout), provider=handler)
@@ -328,20 +331,15 @@ class Client(AbstractAsyncContextManager["Client"]):
             outcome = None
         except ListenerFailed as failed:
             outcome = type(failed.error).__name__
-            raise failed.error from None
+            own = failed.error
         except Exception as error:
             outcome = type(error).__name__
             raise
         finally:
-            spent = response.usage if response is not None else None
-            ledger.write(
-                CallEnded(
-                    trio.current_time(),
-                    outcome,
-                    spent.input_tokens if spent else None,
-                    spent.output_tokens if spent else None,
-                )
-            )
+            spent = response.spent if response is not None else (None, None)
+            ledger.write(CallEnded(trio.current_time(), outcome, *spent))
+        if own is not None:
+            raise own  # out here, so that it keeps the cause and the context of its own
         if not isinstance(response, kind):
             raise BadRequest(f"expected {kind.__name__}, the stack gave {type(response).__name__}")
         if response.ledger is not ledger:

@@ -27,21 +27,29 @@ from llmmw._parts import (
     ToolCallPart,
 )
 from llmmw._response import Finish, Generation, Usage
-from llmmw.errors import ListenerFailed, StreamInterrupted
+from llmmw.errors import ListenerFailed, LLMError, StreamInterrupted
 
-__all__ = ["Gate", "ResponseBuilder", "caller_listener", "map_text", "never_told"]
+__all__ = ["CallerListener", "Gate", "ResponseBuilder", "map_text", "never_told"]
 
 
-def caller_listener(listener: Listener) -> Listener:
+@attrs.define(eq=False)
+class CallerListener:
     """The caller's own listener as the chain sees it: what it raises is nobody else's fault."""
 
-    async def hear(delta: Delta) -> None:
+    _listener: Listener
+    _fold: Fold = attrs.field(factory=Fold)
+
+    async def __call__(self, delta: Delta) -> None:
+        self._fold(delta)
         try:
-            await listener(delta)
+            await self._listener(delta)
         except Exception as error:
             raise ListenerFailed(error) from error
 
-    return hear
+    def complete(self, error: LLMError) -> None:
+        """Give an error what the caller has heard, unless it has it already."""
+        if error.partial is None and self._fold.anything:
+            error.partial = self._fold.response()
 
 
 def never_told() -> None:

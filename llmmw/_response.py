@@ -96,6 +96,11 @@ class Response:
     raw: Any = attrs.field(default=None, eq=False, repr=False)
     ledger: Ledger | None = attrs.field(default=None, eq=False, repr=False)
 
+    @property
+    def spent(self) -> tuple[int | None, int | None]:
+        """Input and output tokens; `None` where the provider did not tell."""
+        return (self.usage.input_tokens, self.usage.output_tokens) if self.usage else (None, None)
+
     def replace(self: R, **changes: Any) -> R:
         """The same response with other fields."""
         return attrs.evolve(self, **changes)

@@ -20,24 +20,34 @@ T = TypeVar("T")
 
 @asynccontextmanager
 async def open_nursery() -> AsyncIterator[trio.Nursery]:
-    """A trio nursery that raises one plain exception instead of an `ExceptionGroup`: an
-    interrupt of the program first, else the earliest error, else the cancellation."""
+    """A trio nursery that raises one plain exception instead of an `ExceptionGroup`.
+
+    An interrupt of the program first, else what the block raised, as it is, else the earliest
+    error of a task, else the cancellation.
+    """
     raised: BaseException
+    block: Exception | None = None
     try:
         async with trio.open_nursery() as nursery:
-            yield nursery
+            try:
+                yield nursery
+            except Exception as error:
+                block = error
+                raise
         return
     except BaseExceptionGroup as group:
-        raised = _weightiest(group)
+        raised = _weightiest(group, block)
     # Raised out here so that the group does not become its context.
     raise raised
 
 
-def _weightiest(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def _weightiest(group: BaseExceptionGroup[BaseException], block: Exception | None) -> BaseException:
     leaves = list(_leaves(group))
     for leaf in leaves:
         if not isinstance(leaf, (Exception, trio.Cancelled)):
             return leaf
+    if block is not None:
+        return block
     return next((leaf for leaf in leaves if isinstance(leaf, Exception)), leaves[0])
 
 

@@ -21,7 +21,7 @@ import attrs
 from llmmw._attempts import Budget, History, Plan, Start
 from llmmw._call import Call
 from llmmw._chain import Handler
-from llmmw._request import Request
+from llmmw._request import CountTokens, Embed, Generate, Request, Score
 from llmmw._response import Response
 from llmmw.errors import ConfigError, LLMError
 from llmmw.policies import _options
@@ -33,9 +33,25 @@ FallbackTarget: TypeAlias = str | Mapping[str, Any] | Callable[[Request], Reques
 the original request."""
 
 
+_FIELDS = {
+    field.name
+    for kind in (CountTokens, Embed, Generate, Score)
+    for field in attrs.fields(kind)
+    if field.init
+}
+
+
 def _targets(given: Any) -> tuple[FallbackTarget, ...]:
     single = isinstance(given, (str, Mapping)) or callable(given)
-    return (given,) if single else tuple(given)
+    targets = (given,) if single else tuple(given)
+    for target in targets:
+        model = target.get("model", "") if isinstance(target, Mapping) else target
+        if isinstance(model, str) and not all(model.partition(":")):
+            raise ConfigError(f'Fallback({target!r}): expected a model as "provider:model"')
+        wrong = set(target) - _FIELDS if isinstance(target, Mapping) else set()
+        if wrong:
+            raise ConfigError(f"Fallback({target!r}): a request has no field {min(wrong)!r}")
+    return targets
 
 
 def _by_class(given: Mapping[type[LLMError], Any]) -> dict[type[LLMError], Any]:

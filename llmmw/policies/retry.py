@@ -55,7 +55,7 @@ class Retry:
         return chance * min(self.cap, self.base * 2.0 ** min(failures - 1, 60))
 
     def propose(self, history: History, now: float) -> Start | None:
-        """A target used before, the least failed first; of equals, those that asked to wait last."""
+        """A target used before, the least failed first; of equals, one that asked to wait last."""
         if sum(r.reason == "retry" and r.counts for r in history.records) >= self.retries:
             return None
         ready = []

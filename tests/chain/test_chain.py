@@ -83,6 +83,9 @@ def test_a_stack_describes_itself() -> None:
         (lambda: Timeout(), "at least one of"),
         (lambda: Fallback(), "at least one target"),
         (lambda: Fallback("a:b", order="random"), "'per-round', 'per-target'"),
+        (lambda: Fallback("gpt"), 'expected a model as "provider:model"'),
+        (lambda: Fallback({"temperature": 0}), "expected a model"),
+        (lambda: Fallback({"model": "a:b", "temprature": 0}), "no field 'temprature'"),
         (lambda: Fallback("a:b", on={KeyError: "c:d"}), "no class of LLMError"),
         (lambda: Attempts(Timeout(total=1)), "expected policies such as"),
         (lambda: Attempts(Retry(1), max_attempts=0), "expected 1 or more"),
@@ -213,6 +216,11 @@ async def test_one_plain_error_leaves_a_nursery() -> None:
         async with open_nursery():
             raise ZeroDivisionError
     assert caught.value.__context__ is None
+    theirs = ExceptionGroup("a group of the block's own", [KeyError(), ValueError()])
+    with pytest.raises(ExceptionGroup) as several:
+        async with open_nursery():
+            raise theirs
+    assert several.value is theirs
     with trio.move_on_after(1) as scope:
         async with open_nursery() as nursery:
             nursery.start_soon(trio.sleep_forever)

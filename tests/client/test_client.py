@@ -203,6 +203,31 @@ async def test_all_errors_are_told_in_order() -> None:
     assert str(caught.value) == "sim:a: boom (500)"
 
 
+async def test_the_listeners_error_keeps_its_cause() -> None:
+    async def hear(delta: object) -> None:
+        try:
+            raise KeyError("why")
+        except KeyError as why:
+            raise ValueError("what") from why
+
+    async with Client("sim:a", providers=[world(a=Script())]) as client:
+        with pytest.raises(ValueError, match="what") as caught:
+            await client.ask("hi", listener=hear)
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+async def test_a_limit_that_ends_a_heard_answer_tells_what_came() -> None:
+    async def hear(delta: object) -> None:
+        pass
+
+    sim = world(a=Script(pieces=("half",), hangs=True))
+    async with Client("sim:a", providers=[sim]) as client:
+        with pytest.raises(DeadlineExceeded) as caught:
+            await client.ask("hi", listener=hear, timeout=3)
+    assert caught.value.partial is not None
+    assert caught.value.partial.text == "half"
+
+
 async def test_timeout_of_one_call() -> None:
     sim = world(a=Script(first=5))
     async with Client("sim:a", providers=[sim]) as client:

@@ -1,0 +1,104 @@
+"""Options that several commands have, and how they become a request."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+import orjson
+
+from llmmw._map import request_of
+from llmmw._request import Generate, Request
+from llmmw.errors import BadRequest
+
+__all__ = ["asking_options", "check_parameters", "request_from"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _parameters(
+    ctx: click.Context, option: click.Parameter, given: tuple[str, ...]
+) -> dict[str, Any]:
+    """`name=value` each; a value is JSON where it parses, else text."""
+    parameters: dict[str, Any] = {}
+    for one in given:
+        name, equals, text = one.partition("=")
+        if not name or not equals:
+            raise click.BadParameter(f"{one!r}: expected name=value, for example top_p=0.9")
+        if name in {"model", "prompt", "messages"}:
+            raise click.BadParameter(f"{name} is no parameter: use -m, or the input")
+        try:
+            parameters[name] = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            parameters[name] = text
+    return parameters
+
+
+def _seconds(ctx: click.Context, option: click.Parameter, given: float | None) -> float | None:
+    if given is not None and not 0 < given < math.inf:
+        raise click.BadParameter(f"{given}: expected a number of seconds above 0")
+    return given
+
+
+_ASKING = (
+    click.option(
+        "-m",
+        "--model",
+        "models",
+        multiple=True,
+        metavar="PROVIDER:MODEL",
+        help="The model to ask; further ones are its fallbacks, in their order. Default: "
+        "LLMMW_MODEL, else the configuration's model, else local:smollm2.",
+    ),
+    click.option("-s", "--system", metavar="TEXT", help="What the model is told first."),
+    click.option(
+        "-p",
+        "--param",
+        "parameters",
+        multiple=True,
+        callback=_parameters,
+        metavar="NAME=VALUE",
+        help="A parameter of the request, for example top_p=0.9. A value that is JSON is taken "
+        "as such, any other is text. Repeatable.",
+    ),
+    click.option(
+        "--timeout",
+        type=float,
+        callback=_seconds,
+        metavar="SECONDS",
+        help="For each call, with its retries.",
+    ),
+)
+
+
+def asking_options(command: F) -> F:
+    """Gives a command the options -m, -s, -p and --timeout."""
+    for option in reversed(_ASKING):
+        command = option(command)
+    return command
+
+
+def request_from(row: object, defaults: Mapping[str, Any]) -> Request:
+    """A request from any friendly form of a prompt, or a row `{"prompt" | "messages", …}`.
+
+    Raises:
+        BadRequest: if it is none, or has a parameter that can't be taken.
+    """
+    try:
+        return request_of(row, defaults)[1]
+    except RecursionError as error:
+        raise BadRequest("the request nests too deeply") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        # Fields of the wrong type fail in their converters with Python's own words.
+        raise BadRequest(f"a parameter has a value that can't be taken: {error}") from error
+
+
+def check_parameters(parameters: Mapping[str, Any]) -> None:
+    """Raise a usage error for parameters that no request could have."""
+    try:
+        made = request_from("?", parameters)
+    except BadRequest as error:
+        raise click.UsageError(str(error)) from error
+    assert isinstance(made, Generate)
