@@ -161,7 +161,12 @@ class Plugins:
             self._broken[module] = self._register(one)
         if self._broken.get(module):
             return self._broken[module]
-        if one.name not in self._specs_of(module, one.kind):
+        try:
+            specs = self._specs_of(module, one.kind)
+        except Exception as error:  # whatever a stranger's module does harms only itself
+            what = f"{type(error).__name__}: {error}"
+            return f"{HOOKS[one.kind]}() of {module} of {one.distribution} failed: {what}"
+        if one.name not in specs:
             return (
                 f"the distribution {one.distribution} promises the {one.kind} {one.name!r}, "
                 f"but {HOOKS[one.kind]}() of {module} does not return it"

@@ -296,4 +296,7 @@ def generate_of(prompt: object, *, system: str | None = None, **parameters: Any)
     if isinstance(prompt, Generate):
         return prompt.replace(**named) if named else prompt
     check_names(named, Generate, also=_ALIASES)
-    return Generate(messages=conversation(prompt, system=system), **named)
+    try:
+        return Generate(messages=conversation(prompt, system=system), **named)
+    except (TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise BadRequest(f"a parameter has a value that can't be taken: {error}") from error

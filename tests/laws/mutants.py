@@ -190,9 +190,10 @@ def listener_blamed_on_the_provider(patch):
             except Exception as error:
                 raise ConnectionFailed("the listener failed") from error
 
+        hear.complete = lambda error: None
         return hear
 
-    patch.setattr(_client, "caller_listener", wrapped)
+    patch.setattr(_client, "CallerListener", wrapped)
 
 
 @mutant("attempts", "retry")
@@ -275,7 +276,7 @@ def channel_closed_with_a_checkpoint(patch):
             await trio.lowlevel.checkpoint()
             self._error = error
 
-    patch.setattr(_stream.Stream, "run", guarded)
+    patch.setattr(_stream.Stream, "_run", guarded)
 
 
 @mutant("attempts", "default")
@@ -316,10 +317,10 @@ def attempts_forgotten(patch):
 
 @mutant("retry", "attempts")
 def restart_not_announced(patch):
-    async def restart(call, history):
-        pass
+    async def wait(call, start, last):
+        await trio.sleep_until(max(start.at, trio.current_time()))
 
-    patch.setattr(_attempts, "_restart", restart)
+    patch.setattr(_attempts, "_wait", wait)
 
 
 @mutant("attempts")

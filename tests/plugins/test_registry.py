@@ -110,15 +110,21 @@ def test_a_broken_plugin_is_listed_and_harms_no_other(make) -> None:
     make("broken", "1 / 0")
     make("empty", "")
     make("wrong", "from llmmw.plugin import hookimpl\n@hookimpl\ndef llmmw_nothing(): ...\n")
+    make("raises", "from llmmw.plugin import hookimpl\n@hookimpl\ndef llmmw_providers(): 1 / 0\n")
+    make(
+        "nothing",
+        "from llmmw.plugin import hookimpl\n@hookimpl\ndef llmmw_providers(): return [7]\n",
+    )
     good = write_plugin(make, "alpha")
-    bad = [Named("provider", name, name, f"dist-{name}", "") for name in ("broken", "empty")]
+    names = ("broken", "empty", "raises", "nothing", "wrong")
+    bad = [Named("provider", name, name, f"dist-{name}", "") for name in names]
     plugins = Plugins([good, *bad], [])
     with pytest.raises(PluginError, match="ZeroDivisionError"):
         plugins.spec("provider", "broken")
     with pytest.raises(PluginError, match=r"promises the provider 'empty', but"):
         plugins.spec("provider", "empty")
     states = {listing.name: listing.state for listing in plugins.listing()}
-    assert states == {"broken": "broken", "empty": "broken", "x": "ready"}
+    assert states == {**dict.fromkeys(names, "broken"), "x": "ready"}
 
 
 def test_a_factory_that_cannot_be_imported_is_listed_as_broken(make) -> None:

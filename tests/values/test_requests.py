@@ -71,6 +71,8 @@ def test_short_forms_of_output(given: object, made: object) -> None:
         ({"max_output_tokens": 2.0}, "expected a whole number"),
         ({"max_output_tokens": True}, "expected a whole number"),
         ({"output": 3}, "output=3"),
+        ({"stop_sequences": 5}, "can't be taken"),
+        ({"tools": 5}, "can't be taken"),
         ({"reasoning": {"effort": "low", "max_tokens": 3}}, "not both"),
         ({"tools": [{"description": "nameless"}]}, "for a tool"),
     ],
