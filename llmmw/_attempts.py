@@ -35,13 +35,10 @@ __all__ = ["Budget", "History", "Plan", "Proposer", "Record", "Start"]
 
 
 @attrs.define(eq=False)
-class Record:
+class Record(Attempt):
     """One attempt of a call as policies see it."""
 
-    number: int
-    target: str
-    reason: str
-    opened: float
+    opened: float = 0.0
     ended: float | None = None
     error: LLMError | None = None
     told: bool = False
@@ -161,16 +158,19 @@ class Plan:
         now = trio.current_time()
         target = call.request.model
         self.budget.deposit(target, now)
-        start: Start | None = Start(target, now, "first", call.request)
         history = History(call.request)
-        while start is not None:
-            response = await _attempt(call, next, start, history)
-            if response is not None:
-                return response
+        number = call.ledger.next_number()
+        record = Record(number, "first", target, opened=now)
+        response = await _attempt(call, next, call.request, record, history)
+        while response is None:
             start = self._following(call, history)
-            if start is not None:
-                await _wait(call, start, history.records[-1])
-        raise _verdict(history)
+            if start is None:
+                raise _verdict(history)
+            await _wait(call, start, record)
+            number = call.ledger.next_number()
+            record = Record(number, start.reason, start.target, opened=trio.current_time())
+            response = await _attempt(call, next, start.request, record, history)
+        return response
 
     def _following(self, call: Call, history: History) -> Start | None:
         """The next attempt, paid for; or `None`, and there will be no other."""
@@ -186,7 +186,7 @@ class Plan:
                 return start
             if self.budget.take(start.target, now):
                 return start
-            call.ledger.write(BudgetRefused(now, start.target, call.attempt.number))
+            call.ledger.write(BudgetRefused, now, start.target, call.attempt.number)
             history.refused.add(start.target)
         return None
 
@@ -203,30 +203,29 @@ async def _wait(call: Call, start: Start, last: Record) -> None:
     """Wait for the time of the next attempt; then take back what the last one has told."""
     now = trio.current_time()
     if start.at > now:
-        call.ledger.write(WaitStarted(now, start.at, start.why, call.attempt.number))
+        call.ledger.write(WaitStarted, now, start.at, start.why, call.attempt.number)
         await trio.sleep_until(start.at)
     if call.listener is not None and last.gate is not None and last.gate.passed:
         reason = type(last.error).__name__
-        call.ledger.write(StreamRestarted(trio.current_time(), reason, call.attempt.number))
+        call.ledger.write(StreamRestarted, trio.current_time(), reason, call.attempt.number)
         await call.listener(Restarted(reason))
 
 
-async def _attempt(call: Call, next: Handler, start: Start, history: History) -> Response | None:
-    """One attempt: its response, or `None` and an error in the history."""
+async def _attempt(
+    call: Call, next: Handler, request: Request, record: Record, history: History
+) -> Response | None:
+    """One attempt: its response, or `None` and an error in its record."""
     ledger = call.ledger
-    number = ledger.next_number()
-    attempt = Attempt(number, start.reason, start.target)
-    opened = trio.current_time()
-    record = Record(number, start.target, start.reason, opened)
+    number, opened, target = record.number, record.opened, record.target
     history.records.append(record)
-    history.requests.setdefault(start.target, start.request)
-    ledger.write(AttemptStarted(opened, number, start.target, start.reason, call.attempt.number))
+    history.requests.setdefault(target, request)
+    ledger.write(AttemptStarted, opened, number, target, record.reason, call.attempt.number)
     if call.listener is None:
-        inner = call.replace(request=start.request, attempt=attempt)
+        inner = call.replace(request=request, attempt=record)
     else:
-        gate = Gate.before(call, lambda: ledger.write(AttemptFirst(trio.current_time(), number)))
+        gate = Gate.before(call, lambda: ledger.write(AttemptFirst, trio.current_time(), number))
         record.gate = gate
-        inner = call.replace(request=start.request, attempt=attempt, listener=gate)
+        inner = call.replace(request=request, attempt=record, listener=gate)
     outcome, message = "Cancelled", ""
     response: Response | None = None
     try:
@@ -245,7 +244,7 @@ async def _attempt(call: Call, next: Handler, start: Start, history: History) ->
     finally:
         ended = record.ended = trio.current_time()
         spent = response.spent if response is not None else (None, None)
-        ledger.write(AttemptEnded(ended, number, outcome, ended - opened, message, *spent))
+        ledger.write(AttemptEnded, ended, number, outcome, ended - opened, message, *spent)
 
 
 def _fail(call: Call, record: Record, error: LLMError) -> None:

@@ -20,7 +20,6 @@ __all__ = ["Attempt", "Call", "Listener", "OnInterrupt"]
 
 Listener: TypeAlias = Callable[[Delta], Awaitable[None]]
 OnInterrupt: TypeAlias = Literal["error", "restart", "buffer"]
-ON_INTERRUPT: tuple[OnInterrupt, ...] = ("error", "restart", "buffer")
 
 
 @attrs.define(eq=False)
@@ -36,12 +35,7 @@ class Attempt:
         """Say that the attempt leaves now; what it waited for before was not the provider."""
         if self.sent is None:
             self.sent = trio.current_time()
-            ledger.write(AttemptSent(self.sent, self.number))
-
-
-def _known(call: object, attribute: object, given: object) -> None:
-    if given not in ON_INTERRUPT:
-        raise ConfigError(f"on_interrupt={given!r}: expected one of {', '.join(ON_INTERRUPT)}")
+            ledger.write(AttemptSent, self.sent, self.number)
 
 
 @attrs.frozen(eq=False)
@@ -54,7 +48,7 @@ class Call:
     request: Request
     listener: Listener | None = None
     """Hears the deltas; `None` lets the provider use its cheaper way without a stream."""
-    on_interrupt: OnInterrupt = attrs.field(default="error", validator=_known)
+    on_interrupt: OnInterrupt = "error"
     """What happens when an answer breaks off after its listener has heard some of it: `error`
     raises, `restart` tells `Restarted` and begins anew, `buffer` tells nothing before the end.
     Where nobody listens, it is always `restart`."""

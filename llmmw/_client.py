@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import trio
 
@@ -307,6 +307,9 @@ class Client(AbstractAsyncContextManager["Client"]):
         sample: int = 0,
     ) -> Call:
         host = self.host
+        if on_interrupt not in get_args(OnInterrupt):
+            words = ", ".join(get_args(OnInterrupt))
+            raise ConfigError(f"on_interrupt={on_interrupt!r}: expected one of {words}")
         return Call(
             request,
             listener,
@@ -320,7 +323,7 @@ class Client(AbstractAsyncContextManager["Client"]):
     async def _answer(self, call: Call, timeout: float | None, kind: type[R]) -> R:
         handler = self._open()[1]
         ledger = call.ledger
-        ledger.write(CallStarted(trio.current_time(), call.request.model))
+        ledger.write(CallStarted, trio.current_time(), call.request.model)
         outcome: str | None = "Cancelled"
         response: Response | None = None
         own: Exception | None = None
@@ -337,7 +340,7 @@ class Client(AbstractAsyncContextManager["Client"]):
             raise
         finally:
             spent = response.spent if response is not None else (None, None)
-            ledger.write(CallEnded(trio.current_time(), outcome, *spent))
+            ledger.write(CallEnded, trio.current_time(), outcome, *spent)
         if own is not None:
             raise own  # out here, so that it keeps the cause and the context of its own
         if not isinstance(response, kind):

@@ -6,7 +6,7 @@ The names of the events are API: instruments hear exactly what is written here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, ParamSpec, TypeAlias
 
 import attrs
 
@@ -172,22 +172,44 @@ def _tokens(given: int | None, made: int | None) -> str:
     return f", {made} tokens out" if given is None else f", {given} tokens in, {made} out"
 
 
+P = ParamSpec("P")
 Heard: TypeAlias = Callable[[Event], None]
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Ledger:
     """The events of one call. `hear` is called with each as it is written."""
 
-    events: list[Event] = attrs.field(factory=list)
-    hear: Heard | None = attrs.field(default=None, repr=False)
-    _numbers: int = 0
+    hear: Heard | None = None
+    # Where nobody hears them, events are made when they are read: most never are.
+    _rows: list[Any] = attrs.field(factory=list, init=False)
+    _numbers: int = attrs.field(default=0, init=False)
 
-    def write(self, event: Event) -> None:
-        """Record an event and tell it to the instruments."""
-        self.events.append(event)
+    def write(self, kind: Callable[P, Event], *args: P.args, **fields: P.kwargs) -> None:
+        """Record an event of this kind with these fields, and tell it to the instruments."""
+        if self.hear is None:
+            self._rows.append((kind, args, fields))
+        else:
+            self.add(kind(*args, **fields))
+
+    def add(self, event: Event) -> None:
+        """Record an event that is made already, and tell it to the instruments."""
+        self._rows.append(event)
         if self.hear is not None:
             self.hear(event)
+
+    @property
+    def events(self) -> list[Event]:
+        """What was written, in its order."""
+        rows = self._rows
+        for place, row in enumerate(rows):
+            if type(row) is tuple:
+                kind, args, fields = row
+                rows[place] = kind(*args, **fields)
+        return list(rows)
+
+    def __repr__(self) -> str:
+        return f"<Ledger of {len(self._rows)} events>"
 
     def next_number(self) -> int:
         """A number for an attempt, one for the whole call."""
@@ -197,14 +219,16 @@ class Ledger:
     @property
     def seconds(self) -> float | None:
         """From the first event to the last."""
-        return self.events[-1].time - self.events[0].time if self.events else None
+        events = self.events
+        return events[-1].time - events[0].time if events else None
 
     def explain(self) -> str:
         """The tree of attempts, waits, times and tokens as text, times from the call's start."""
-        begin = self.events[0].time if self.events else 0.0
+        events = self.events
+        begin = events[0].time if events else 0.0
         levels = {0: 0}
         rows = []
-        for event in self.events:
+        for event in events:
             level = levels.get(getattr(event, "parent", 0), 0) + 1
             if isinstance(event, AttemptStarted):
                 levels[event.number] = level

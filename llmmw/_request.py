@@ -286,7 +286,7 @@ def conversation(prompt: object, *, system: str | None = None) -> tuple[Message,
 _ALIASES = {"max_tokens": "max_output_tokens", "stop": "stop_sequences"}
 
 
-def generate_of(prompt: object, *, system: str | None = None, **parameters: Any) -> Generate:
+def generate_of(prompt: object, /, *, system: str | None = None, **parameters: Any) -> Generate:
     """A `Generate` from friendly forms; a ready one is returned with `parameters` replaced.
 
     Raises:
@@ -298,5 +298,7 @@ def generate_of(prompt: object, *, system: str | None = None, **parameters: Any)
     check_names(named, Generate, also=_ALIASES)
     try:
         return Generate(messages=conversation(prompt, system=system), **named)
-    except (TypeError, ValueError, AttributeError, RecursionError) as error:
+    except RecursionError as error:
+        raise BadRequest("the request nests too deeply") from error
+    except (TypeError, ValueError, AttributeError) as error:
         raise BadRequest(f"a parameter has a value that can't be taken: {error}") from error

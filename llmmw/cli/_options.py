@@ -9,11 +9,10 @@ from typing import Any, TypeVar
 import click
 import orjson
 
-from llmmw._map import request_of
-from llmmw._request import Generate, Request
+from llmmw._request import generate_of
 from llmmw.errors import BadRequest
 
-__all__ = ["asking_options", "check_parameters", "request_from"]
+__all__ = ["asking_options", "check_parameters"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -80,25 +79,9 @@ def asking_options(command: F) -> F:
     return command
 
 
-def request_from(row: object, defaults: Mapping[str, Any]) -> Request:
-    """A request from any friendly form of a prompt, or a row `{"prompt" | "messages", …}`.
-
-    Raises:
-        BadRequest: if it is none, or has a parameter that can't be taken.
-    """
-    try:
-        return request_of(row, defaults)[1]
-    except RecursionError as error:
-        raise BadRequest("the request nests too deeply") from error
-    except (TypeError, ValueError, AttributeError) as error:
-        # Fields of the wrong type fail in their converters with Python's own words.
-        raise BadRequest(f"a parameter has a value that can't be taken: {error}") from error
-
-
 def check_parameters(parameters: Mapping[str, Any]) -> None:
     """Raise a usage error for parameters that no request could have."""
     try:
-        made = request_from("?", parameters)
+        generate_of("?", **parameters)
     except BadRequest as error:
         raise click.UsageError(str(error)) from error
-    assert isinstance(made, Generate)

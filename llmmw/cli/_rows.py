@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 import attrs
 import orjson
 
+from llmmw._map import request_of
 from llmmw._response import Generation, Usage
 from llmmw.cli._lines import MOST_BYTES, Line, PipedLines
-from llmmw.cli._options import request_from
 from llmmw.errors import BadRequest, ConfigError, LLMError
 
 __all__ = ["Feed", "PipedFeed", "Reader", "Row", "answer_of", "encode", "error_of"]
@@ -112,7 +112,7 @@ class Feed:
     def _request(self, data: Mapping[str, Any]) -> object:
         if "model" in data:
             self.check_target(data["model"])
-        return request_from(data, self.defaults)
+        return request_of(data, self.defaults)[1]
 
 
 @attrs.define(eq=False)

@@ -26,7 +26,7 @@ class Watch:
     def __call__(self, event: Event) -> None:
         if isinstance(event, DownloadProgress):
             return
-        self._ledger.events.append(event)
+        self._ledger.add(event)
         if not self.hold:
             self.show()
 

@@ -16,10 +16,10 @@ from llmmw._instrument import Instrument
 from llmmw._messages import Message
 from llmmw._parts import MediaPart, TextPart
 from llmmw._plugins import Plugins
-from llmmw._request import Request
+from llmmw._request import Request, generate_of
 from llmmw._response import Generation
 from llmmw.cli._model import choose_models
-from llmmw.cli._options import asking_options, check_parameters, request_from
+from llmmw.cli._options import asking_options, check_parameters
 from llmmw.cli._out import Output, open_output
 from llmmw.cli._progress import downloads, open_display
 from llmmw.cli._rows import answer_of, encode
@@ -139,7 +139,7 @@ def _stdin() -> str:
 def _request(prompt: str, attachments: tuple[Path, ...], given: dict[str, Any]) -> Request:
     try:
         media = tuple(MediaPart.from_file(path) for path in attachments)
-        return request_from(Message("user", (TextPart(prompt), *media)), given)
+        return generate_of(Message("user", (TextPart(prompt), *media)), **given)
     except BadRequest as error:
         raise click.UsageError(str(error)) from error
 

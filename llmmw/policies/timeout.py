@@ -71,7 +71,7 @@ class Timeout:
         after: float = getattr(self, limit)
         layer = repr(self)
         now = trio.current_time()
-        call.ledger.write(LimitReached(now, limit, after, layer, call.attempt.number))
+        call.ledger.write(LimitReached, now, limit, after, layer, call.attempt.number)
         what = {
             "total": f"no answer within {after:g} s",
             "first_token": f"nothing came within {after:g} s",

@@ -38,8 +38,8 @@ def _shim(**changes):
 def _around_attempt(patch, change):
     real = _attempts._attempt
 
-    async def attempt(call, next, start, history):
-        return await change(real, call, next, start, history)
+    async def attempt(call, next, request, record, history):
+        return await change(real, call, next, request, record, history)
 
     patch.setattr(_attempts, "_attempt", attempt)
 
@@ -198,9 +198,9 @@ def listener_blamed_on_the_provider(patch):
 
 @mutant("attempts", "retry")
 def cancelled_swallowed(patch):
-    async def attempt(real, call, next, start, history):
+    async def attempt(real, call, next, request, record, history):
         try:
-            return await real(call, next, start, history)
+            return await real(call, next, request, record, history)
         except trio.Cancelled:
             history.records[-1].error = ConnectionFailed("cancelled")
             return None
@@ -281,14 +281,14 @@ def channel_closed_with_a_checkpoint(patch):
 
 @mutant("attempts", "default")
 def end_of_file_taken_for_success(patch):
-    async def attempt(real, call, next, start, history):
+    async def attempt(real, call, next, request, record, history):
         async def lenient(inner):
             try:
                 return await next(inner)
             except StreamInterrupted as error:
                 return error.partial or Generation(model=inner.request.model_name, provider="sim")
 
-        return await real(call, lenient, start, history)
+        return await real(call, lenient, request, record, history)
 
     _around_attempt(patch, attempt)
 
@@ -333,9 +333,9 @@ def gives_up_too_early(patch):
 def cancelled_attempt_not_recorded(patch):
     real = Ledger.write
 
-    def write(self, event):
-        if not (isinstance(event, AttemptEnded) and event.outcome == "Cancelled"):
-            real(self, event)
+    def write(self, kind, *fields, **others):
+        if not (kind is AttemptEnded and "Cancelled" in fields):
+            real(self, kind, *fields, **others)
 
     patch.setattr(Ledger, "write", write)
 
@@ -392,13 +392,16 @@ def one_proposal_only(patch):
 
 @mutant("held")
 def ledger_says_ok_too_early(patch):
-    async def attempt(real, call, next, start, history):
+    async def attempt(real, call, next, request, record, history):
         try:
-            return await real(call, next, start, history)
+            return await real(call, next, request, record, history)
         except trio.Cancelled:
-            for event in call.ledger.events:
-                if isinstance(event, AttemptEnded) and history.records[-1].error is None:
-                    object.__setattr__(event, "outcome", "ok")
+            call.ledger._rows[:] = [
+                attrs.evolve(event, outcome="ok")
+                if isinstance(event, AttemptEnded) and record.error is None
+                else event
+                for event in call.ledger.events
+            ]
             raise
 
     _around_attempt(patch, attempt)

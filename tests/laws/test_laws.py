@@ -15,7 +15,7 @@ from tests.laws.stacks import STACKS, made, stacks
 # What must be met in at least so many of a hundred worlds, or the laws say nothing.
 MET = {
     "retry": {"retry": 20, "hint": 3, "WaitStarted": 10, "tie": 1, "cut after told": 5},
-    "fallback": {"fallback": 20, "StreamRestarted": 5, "final": 10},
+    "fallback": {"fallback": 20, "StreamRestarted": 5, "final": 8},
     "watch": {"late": 10, "LimitReached": 10, "pause": 10},
     "attempts": {"retry": 10, "fallback": 20, "cut after content": 10, "deadline": 2},
     "scarce": {"BudgetRefused": 10, "retry": 10, "stopped": 5},

@@ -222,7 +222,9 @@ def test_two_stacks_that_share_a_budget_keep_its_bound_together():  # L15
 
 def test_a_proposal_is_pure():
     request = generate_of("hello").replace(model="sim:a")
-    record = Record(1, "sim:a", "first", 0.0, 1.0, Overloaded("busy"), chance=0.5)
+    record = Record(
+        1, "first", "sim:a", opened=0.0, ended=1.0, error=Overloaded("busy"), chance=0.5
+    )
     history = History(request, [record], {"sim:a": request})
     first = Retry(2).propose(history, 1.0)
     assert isinstance(first, Start)

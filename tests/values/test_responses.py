@@ -124,8 +124,8 @@ def test_explain_draws_the_tree() -> None:
     ledger = Ledger()
     assert ledger.seconds is None
     assert "nothing was recorded" in Generation().explain()
-    ledger.write(AttemptStarted(1.0, 1, "a:b", "first"))
-    ledger.write(AttemptStarted(1.5, 2, "c:d", "retry", parent=1))
+    ledger.write(AttemptStarted, 1.0, 1, "a:b", "first")
+    ledger.write(AttemptStarted, 1.5, 2, "c:d", "retry", parent=1)
     assert ledger.seconds == 0.5
     assert Generation(ledger=ledger).explain().splitlines() == [
         "    0.000 s    attempt 1 on a:b (first)",
