@@ -45,7 +45,17 @@ PAGES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "client.md": (
         "The client",
         "What programs hold. All names are imported from `llmmw`.",
-        ("Client", "default_stack", "Stream", "Item", "Progress", "Plugins"),
+        (
+            "Client",
+            "default_stack",
+            "Stream",
+            "Items",
+            "Item",
+            "Progress",
+            "Plugins",
+            "Listing",
+            "Instrument",
+        ),
     ),
     "requests.md": (
         "Requests",
@@ -109,7 +119,16 @@ PAGES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "chain.md": (
         "Calls and chains",
         "What middleware is made of. All names are imported from `llmmw`.",
-        ("Call", "Handler", "Middleware", "chain", "describe", "Layer"),
+        (
+            "Call",
+            "Listener",
+            "OnInterrupt",
+            "Handler",
+            "Middleware",
+            "chain",
+            "describe",
+            "Layer",
+        ),
     ),
 }
 

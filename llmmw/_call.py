@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["Attempt", "Call", "Listener", "OnInterrupt"]
 
 Listener: TypeAlias = Callable[[Delta], Awaitable[None]]
+"""Hears the pieces of an answer, one after another, and is awaited."""
+
 OnInterrupt: TypeAlias = Literal["error", "restart", "buffer"]
+"""What happens to an answer that breaks off after some of it was told; see `Call`."""
 
 
 @attrs.define(eq=False)
