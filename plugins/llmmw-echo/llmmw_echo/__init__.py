@@ -1,9 +1,11 @@
 """The smallest provider: says what it hears. Copy it to begin one of your own."""
 
+import re
+
 import attrs
 
-from llmmw import Finish, Response
-from llmmw.plugin import Call, Provider, ResponseBuilder, Spec, hookimpl
+from llmmw import Finish, Generate, Response
+from llmmw.plugin import Call, Capabilities, Provider, ResponseBuilder, Spec, hookimpl
 
 
 @attrs.define(eq=False)
@@ -12,10 +14,16 @@ class Echo(Provider):
 
     name: str = attrs.field(default="echo", kw_only=True)
 
+    def capabilities(self, model: str) -> Capabilities:
+        """It generates text; `parameters=` would name the parameters that it honours."""
+        return Capabilities(kinds=frozenset({Generate}))
+
     async def __call__(self, call: Call) -> Response:
+        asked = call.request
+        assert isinstance(asked, Generate)
         answer = ResponseBuilder(call, self.name)
-        for word in call.request.messages[-1].text.split(" "):
-            await answer.text(f" {word}" if answer.fold.anything else word)
+        for piece in re.split(r"(?=\s)", asked.prompt or asked.messages[-1].text):
+            await answer.text(piece)
         return await answer.finish(Finish("stop"))
 
 
