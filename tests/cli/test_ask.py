@@ -17,6 +17,7 @@ from .conftest import Run
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 8
 
 
+@pytest.mark.plugins
 @pytest.mark.parametrize(
     ("words", "stdin", "answer"),
     [
@@ -77,6 +78,7 @@ def test_verbose_tells_attempts_waits_and_speed(run: Run) -> None:
     assert lines[-1].endswith(" tokens/s")
 
 
+@pytest.mark.plugins
 def test_fallbacks_are_tried_in_order(run: Run) -> None:
     done = run("ask", "fail", "-m", "t:x", "-m", "echo:any", "-v")
     assert (done.returncode, done.stdout) == (0, "fail\n")

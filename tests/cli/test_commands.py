@@ -38,6 +38,7 @@ def llmmw_commands():
 """
 
 
+@pytest.mark.plugins
 def test_commands_of_plugins_stand_beside_ours_and_broken_ones_harm_none(
     run: Run, site: Path
 ) -> None:
