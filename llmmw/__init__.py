@@ -4,7 +4,7 @@ The map. Imports run downward only; `pyproject.toml` has it as a contract that t
 
     faces      cli | testing               how people hold it
     above      sim                         a simulated provider, without Hypothesis
-    client     _client, _stream, _map, _router, _config       push to pull, lifetimes
+    client     _client, _stream, _map, _router, _stack, _config       push to pull, lifetimes
     plugins    plugin, _plugins, _own, _hookspecs             find, load, list; the authors' door
     policies   policies                    one idea a file; policies never know each other
     engines    _attempts                   one mechanism under retry and fallback
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from llmmw._chain import chain as chain
     from llmmw._chain import describe as describe
     from llmmw._client import Client as Client
-    from llmmw._client import default_stack as default_stack
     from llmmw._deltas import Delta as Delta
     from llmmw._deltas import PartDelta as PartDelta
     from llmmw._deltas import PartEnd as PartEnd
@@ -76,6 +75,7 @@ if TYPE_CHECKING:
     from llmmw._response import Scores as Scores
     from llmmw._response import TokenCount as TokenCount
     from llmmw._response import Usage as Usage
+    from llmmw._stack import default_stack as default_stack
     from llmmw._stream import Stream as Stream
     from llmmw.policies import Attempts as Attempts
     from llmmw.policies import Fallback as Fallback
@@ -97,10 +97,7 @@ _HOMES = {
         "chain",
         "describe",
     ),
-    "_client": (
-        "Client",
-        "default_stack",
-    ),
+    "_client": ("Client",),
     "_deltas": (
         "Delta",
         "PartDelta",
@@ -160,6 +157,7 @@ _HOMES = {
         "TokenCount",
         "Usage",
     ),
+    "_stack": ("default_stack",),
     "_stream": ("Stream",),
     "policies": (
         "Attempts",

@@ -7,6 +7,7 @@ there is none. (gRPC proposal A6 treats retries and hedges as one in the same wa
 
 from __future__ import annotations
 
+import copy
 import math
 import random
 from collections.abc import Iterator, Sequence
@@ -276,6 +277,9 @@ def _verdict(history: History) -> LLMError:
         cut.__cause__ = chosen
         chosen = cut
     if len(errors) > 1:
+        # A copy, since whoever raised the error may raise the same object again.
+        one, chosen = chosen, copy.copy(chosen).with_traceback(chosen.__traceback__)
+        chosen.__cause__ = one.__cause__
         chosen.attempts = tuple(errors)
     return chosen
 

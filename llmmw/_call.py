@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import attrs
 import trio
@@ -25,6 +25,16 @@ OnInterrupt: TypeAlias = Literal["error", "restart", "buffer"]
 """What happens to an answer that breaks off after some of it was told; see `Call`."""
 
 
+class Limit(Protocol):
+    """A limit of time on an attempt, which stands still while the attempt is not sent yet."""
+
+    def hold(self) -> None:
+        """Do not run."""
+
+    def start(self, now: float) -> None:
+        """Run from `now` on."""
+
+
 @attrs.define(eq=False)
 class Attempt:
     """Which try of a call this is. `sent` is set by the innermost layer, once it left us."""
@@ -33,12 +43,24 @@ class Attempt:
     reason: str = "first"
     target: str = ""
     sent: float | None = None
+    limits: list[Limit] = attrs.field(factory=list, init=False, repr=False)
+    """The limits on this attempt alone; they count from sending."""
+    _held: bool = attrs.field(default=False, init=False, repr=False)
+
+    def hold_limits(self) -> None:
+        """Say that the attempt waits for a place, a download, …: nobody's slowness but ours."""
+        self._held = True
+        for limit in self.limits:
+            limit.hold()
 
     def mark_sent(self, ledger: Ledger) -> None:
         """Say that the attempt leaves now; what it waited for before was not the provider."""
         if self.sent is None:
             self.sent = trio.current_time()
             ledger.write(AttemptSent, self.sent, self.number)
+            if self._held:
+                for limit in self.limits:
+                    limit.start(self.sent)
 
 
 @attrs.frozen(eq=False)

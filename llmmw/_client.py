@@ -19,33 +19,26 @@ from llmmw._listen import CallerListener
 from llmmw._map import Items, Progress, Requests
 from llmmw._plugins import Plugins
 from llmmw._provider import Provider
-from llmmw._request import CountTokens, Embed, Request, Score, conversation, generate_of
+from llmmw._request import (
+    CountTokens,
+    Embed,
+    Request,
+    Score,
+    check_names,
+    conversation,
+    generate_of,
+)
 from llmmw._response import Embeddings, Generation, Response, Scores, TokenCount
 from llmmw._router import Router
+from llmmw._stack import default_stack
 from llmmw._stream import Stream
 from llmmw._tasks import Host, open_host, open_nursery
 from llmmw.errors import BadRequest, ConfigError, ListenerFailed, LLMError
-from llmmw.policies import Attempts, Fallback, Retry, Timeout
+from llmmw.policies import Timeout
 
-__all__ = ["Client", "default_stack"]
+__all__ = ["Client"]
 
 R = TypeVar("R", bound=Response)
-
-
-def default_stack(*targets: str) -> list[Middleware]:
-    """The stack of a client that was given none, to read and to extend.
-
-    A total limit of 600 s; two retries, and the further targets as fallbacks; limits of each
-    attempt: 300 s, 120 s to the first content of a stream, 120 s between two of its events.
-    """
-    policies: list[Any] = [Retry(2)]
-    if len(targets) > 1:
-        policies.append(Fallback(*targets[1:]))
-    return [
-        Timeout(total=600),
-        Attempts(*policies),
-        Timeout(total=300, first_token=120, idle=120),
-    ]
 
 
 class Client(AbstractAsyncContextManager["Client"]):
@@ -77,6 +70,9 @@ class Client(AbstractAsyncContextManager["Client"]):
         self.stack: tuple[Middleware, ...] = tuple(
             default_stack(*targets) if stack is None else stack
         )
+        for layer in self.stack:
+            if not callable(layer) or isinstance(layer, type):
+                raise ConfigError(f"the stack has {layer!r}: expected middleware, as Timeout(…)")
         self._providers = tuple(providers)
         self._options = options or {}
         self._plugins = plugins
@@ -84,6 +80,7 @@ class Client(AbstractAsyncContextManager["Client"]):
         self._exit = AsyncExitStack()
         self._router: Router | None = None
         self._handler: Handler | None = None
+        self._origin: Client | None = None
 
     async def __aenter__(self) -> Client:
         if self._router is not None:
@@ -105,6 +102,7 @@ class Client(AbstractAsyncContextManager["Client"]):
         other = Client(*(targets or self.targets), stack=stack)
         if stack is None and not targets:
             other.stack = self.stack
+        other._origin = self
         other._router = self._open()[0]
         other._handler = chain(*other.stack, provider=other._router)
         return other
@@ -114,6 +112,8 @@ class Client(AbstractAsyncContextManager["Client"]):
         return describe(self.stack)
 
     def _open(self) -> tuple[Router, Handler]:
+        if self._origin is not None:
+            self._origin._open()
         if self._router is None or self._handler is None:
             raise RuntimeError('the client is not open: use it inside "async with Client(…)"')
         return self._router, self._handler
@@ -203,6 +203,7 @@ class Client(AbstractAsyncContextManager["Client"]):
         **parameters: Any,
     ) -> Embeddings:
         """One vector for each input; `parameters` are fields of `Embed`."""
+        check_names(parameters, Embed)
         request = self._aimed(Embed(inputs=inputs, **parameters), model)
         return await self._answer(self._call(request), timeout, Embeddings)
 
@@ -216,6 +217,7 @@ class Client(AbstractAsyncContextManager["Client"]):
         **parameters: Any,
     ) -> Scores:
         """How well each option follows the prompt; higher is better."""
+        check_names(parameters, Score)
         request = self._aimed(Score(prompt=prompt, options=options, **parameters), model)
         return await self._answer(self._call(request), timeout, Scores)
 
@@ -229,6 +231,7 @@ class Client(AbstractAsyncContextManager["Client"]):
         **parameters: Any,
     ) -> TokenCount:
         """How many tokens the prompt has as the model would see it."""
+        check_names(parameters, CountTokens)
         messages = conversation(prompt, system=system)
         request = self._aimed(CountTokens(messages=messages, **parameters), model)
         return await self._answer(self._call(request), timeout, TokenCount)
@@ -267,7 +270,8 @@ class Client(AbstractAsyncContextManager["Client"]):
         """
 
         async def answer(request: Request) -> Response:
-            return await self._answer(self._call(self._aimed(request, model)), timeout, Response)
+            aimed = self._aimed(request, None if request.model else model)
+            return await self._answer(self._call(aimed), timeout, Response)
 
         items = Items(
             requests,
@@ -278,12 +282,8 @@ class Client(AbstractAsyncContextManager["Client"]):
             errors=errors,
             progress=progress,
         )
-        async with open_nursery() as nursery:
-            await items._run(nursery)
-            try:
-                yield items
-            finally:
-                nursery.cancel_scope.cancel()
+        async with items._opened():
+            yield items
 
     def _aimed(self, request: Request, model: str | None) -> Request:
         """The request with a target: the call's own, else the request's, else the client's."""

@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from llmmw._call import Call, Listener
+from llmmw._chain import Handler
 from llmmw._deltas import (
     Delta,
     Fold,
@@ -18,6 +19,7 @@ from llmmw._deltas import (
     Restarted,
     deltas_of,
 )
+from llmmw._messages import Message
 from llmmw._parts import (
     Citation,
     Part,
@@ -26,7 +28,7 @@ from llmmw._parts import (
     TokenLogprob,
     ToolCallPart,
 )
-from llmmw._response import Finish, Generation, Usage
+from llmmw._response import Finish, Generation, Response, Usage
 from llmmw.errors import ListenerFailed, LLMError, StreamInterrupted
 
 __all__ = ["CallerListener", "Gate", "ResponseBuilder", "map_text", "never_told"]
@@ -236,21 +238,31 @@ class ResponseBuilder:
         return StreamInterrupted(message, provider=self.provider, partial=self.fold.response())
 
 
-async def map_text(
-    call: Call, next: Callable[[Call], Any], change: Callable[[str], str]
-) -> Generation:
+async def map_text(call: Call, next: Handler, change: Callable[[str], str]) -> Response:
     """Call `next` and rewrite the text of its answer, told and returned alike.
 
     The change may depend on the whole text, so an answer that is rewritten is told at its end.
+    Log-probabilities and citations belong to the old text and are dropped.
     """
     response = await next(call.replace(listener=None))
     if not isinstance(response, Generation):
-        return response  # type: ignore[no-any-return]
-    parts = tuple(
-        attrs.evolve(p, text=change(p.text)) if isinstance(p, TextPart) else p
-        for p in response.parts
+        return response
+
+    def rewritten(message: Message) -> Message:
+        parts = tuple(
+            attrs.evolve(part, text=change(part.text), logprobs=(), citations=())
+            if isinstance(part, TextPart)
+            else part
+            for part in message.parts
+        )
+        return attrs.evolve(message, parts=parts)
+
+    changed = response.replace(
+        message=rewritten(response.message),
+        candidates=tuple(
+            attrs.evolve(c, message=rewritten(c.message)) for c in response.candidates
+        ),
     )
-    changed = response.replace(message=attrs.evolve(response.message, parts=parts))
     if call.listener is not None:
         for delta in deltas_of(changed):
             await call.listener(delta)

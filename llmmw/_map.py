@@ -11,18 +11,21 @@ from collections.abc import (
     Mapping,
     Sized,
 )
+from contextlib import asynccontextmanager
 from typing import Any, Literal, TypeAlias
 
 import attrs
 import trio
 
-from llmmw._request import Request, generate_of
+from llmmw._request import Generate, Request, generate_of
 from llmmw._response import Response
+from llmmw._tasks import open_nursery
 from llmmw.errors import BadRequest, LLMError
 
 __all__ = ["Item", "Items", "Progress", "Requests", "request_of"]
 
 Requests: TypeAlias = Iterable[object] | AsyncIterable[object]
+_CLEAN_UP = 2.0
 _Answer: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
@@ -53,6 +56,9 @@ def request_of(item: object, defaults: Mapping[str, Any]) -> tuple[object, Reque
     Raises:
         BadRequest: if it is none of these.
     """
+    if isinstance(item, Generate):
+        fresh = {name: x for name, x in defaults.items() if not item.has(name)}
+        return None, generate_of(item, **fresh)
     if isinstance(item, Request):
         return None, item
     if not isinstance(item, Mapping) or "role" in item or "$kind" in item:
@@ -76,20 +82,20 @@ class _Source:
 
     def __init__(self, requests: Requests) -> None:
         self._lock = trio.Lock()
-        self._asked = requests.__aiter__() if isinstance(requests, AsyncIterable) else None
+        self.asked = requests.__aiter__() if isinstance(requests, AsyncIterable) else None
         self._plain = iter(requests) if not isinstance(requests, AsyncIterable) else iter(())
         self._count = 0
 
     async def take(self) -> tuple[int, object]:
         """The next input and its number, or `StopAsyncIteration`."""
-        if self._asked is None:
+        if self.asked is None:
             try:
                 item = next(self._plain)
             except StopIteration:
                 raise StopAsyncIteration from None
         else:
             async with self._lock:
-                item = await self._asked.__anext__()
+                item = await self.asked.__anext__()
                 return self._numbered(item)
         return self._numbered(item)
 
@@ -112,8 +118,10 @@ class Items:
         errors: Literal["raise", "yield"],
         progress: Callable[[Progress], None] | None,
     ) -> None:
-        if concurrency < 1:
-            raise BadRequest(f"concurrency={concurrency}: expected 1 or more")
+        if type(concurrency) is not int or concurrency < 1:
+            raise BadRequest(f"concurrency={concurrency!r}: expected a whole number from 1 on")
+        if not isinstance(requests, (Iterable, AsyncIterable)):
+            raise BadRequest(f"map takes an iterable of requests, not {requests!r}")
         if errors not in {"raise", "yield"}:
             raise BadRequest(f"errors={errors!r}: expected 'raise' or 'yield'")
         if isinstance(requests, (str, bytes, Mapping)):
@@ -135,10 +143,30 @@ class Items:
         self._early: dict[int, Item] = {}
         self._next = 0
 
+    @asynccontextmanager
+    async def _opened(self) -> AsyncIterator[None]:
+        """Work as long as the block runs; leaving it cancels what still goes on."""
+        try:
+            async with open_nursery() as nursery:
+                await self._run(nursery)
+                try:
+                    yield
+                finally:
+                    nursery.cancel_scope.cancel()
+        finally:
+            await self._close()
+
     async def _run(self, nursery: trio.Nursery) -> None:
         with self._send:
             for _ in range(self._concurrency):
                 nursery.start_soon(self._work, self._send.clone())
+
+    async def _close(self) -> None:
+        """End an asynchronous generator that was not read to its end."""
+        close = getattr(self._source.asked, "aclose", None)
+        if close is not None:
+            with trio.move_on_after(_CLEAN_UP, shield=True):
+                await close()
 
     async def _work(self, send: trio.MemorySendChannel[Item]) -> None:
         with send:

@@ -26,6 +26,21 @@ def strings(item: str | Iterable[str]) -> tuple[str, ...]:
     return (item,) if isinstance(item, str) else tuple(item)
 
 
+def _schema(output: Any, field: Any, given: Any) -> None:
+    if not isinstance(given, Mapping):
+        raise BadRequest(f"a JSON schema is an object, not {given!r}")
+
+
+def _text(output: Any, field: Any, given: Any) -> None:
+    if not isinstance(given, str):
+        raise BadRequest(f"a grammar is a text, not {given!r}")
+
+
+def _texts(output: Any, field: Any, given: Any) -> None:
+    if not given or not all(isinstance(one, str) for one in given):
+        raise BadRequest(f"a choice is of texts, at least one, not {given!r}")
+
+
 @value
 @attrs.frozen
 class JsonObject:
@@ -37,7 +52,7 @@ class JsonObject:
 class JsonSchema:
     """JSON that follows a schema."""
 
-    schema: Mapping[str, Any] = attrs.field(hash=False)
+    schema: Mapping[str, Any] = attrs.field(hash=False, validator=_schema)
     name: str = attrs.field(default="answer", kw_only=True)
     description: str | None = attrs.field(default=None, kw_only=True)
     strict: bool | None = attrs.field(default=None, kw_only=True)
@@ -48,7 +63,7 @@ class JsonSchema:
 class Grammar:
     """Text that a grammar or a regular expression accepts."""
 
-    text: str
+    text: str = attrs.field(validator=_text)
     syntax: Literal["gbnf", "lark", "ebnf", "regex"] = "gbnf"
 
 
@@ -57,7 +72,7 @@ class Grammar:
 class Choice:
     """One of the given texts."""
 
-    options: tuple[str, ...] = attrs.field(converter=strings)
+    options: tuple[str, ...] = attrs.field(converter=strings, validator=_texts)
 
 
 OutputFormat: TypeAlias = JsonObject | JsonSchema | Grammar | Choice

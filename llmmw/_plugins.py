@@ -20,7 +20,7 @@ import pluggy
 from llmmw import _hookspecs
 from llmmw._hookspecs import GROUPS, HOOKS, Kind, Spec
 from llmmw._plain import default_of
-from llmmw.errors import ConfigError, PluginError
+from llmmw.errors import ConfigError, LLMError, PluginError
 
 __all__ = ["Listing", "Named", "Plugins"]
 
@@ -126,10 +126,16 @@ class Plugins:
             ConfigError: for options that the factory does not take.
         """
         spec = self.spec(kind, name)
+        factory = resolve(spec)
         try:
-            return resolve(spec)(**(spec.options | dict(options)))
+            return factory(**(spec.options | dict(options)))
+        except (ConfigError, LLMError):
+            raise
         except TypeError as error:
             raise ConfigError(f"options of the {kind} {name!r}: {error}") from error
+        except Exception as error:  # whatever a stranger's code does is told as its own
+            what = f"{type(error).__name__}: {error}"
+            raise PluginError(f"{spec.factory} can't be made: {what}") from error
 
     def _winners(self, usable: list[Named]) -> list[Named]:
         """Without the presets, where a distribution made for the name exists."""
@@ -199,8 +205,8 @@ class Plugins:
             if spec is not None and state != "blocked" and one.kind != "command":
                 try:
                     options = _options_of(resolve(spec), spec)
-                except PluginError as error:
-                    state, reason = "broken", str(error)
+                except Exception as error:  # whatever a stranger's module does harms only itself
+                    state, reason = "broken", f"{type(error).__name__}: {error}"
             yield Listing(
                 name=one.name,
                 kind=one.kind,

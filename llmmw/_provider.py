@@ -36,7 +36,8 @@ class Provider:
 
     name: str = attrs.field(kw_only=True)
     marks_sent: ClassVar[bool] = False
-    """Whether it marks attempts as sent itself, since it queues them before that."""
+    """Whether it marks attempts as sent itself, since it queues them before that. The limits of
+    an attempt are held until it does."""
 
     def capabilities(self, model: str) -> Capabilities:
         """What `model` can do. Default: nothing is known."""
@@ -69,7 +70,7 @@ def honour(request: Request, can: Capabilities, target: str) -> tuple[Request, t
     if can.kinds is not None and type(request) not in can.kinds:
         known = ", ".join(sorted(kind.__name__ for kind in can.kinds))
         raise UnsupportedFeature(
-            f"{target} does not answer {type(request).__name__}, only {known}; ask another target"
+            f"it does not answer {type(request).__name__}, only {known}; ask another target"
         )
     if can.parameters is None or not isinstance(request, Generate):
         return request, ()
@@ -78,7 +79,7 @@ def honour(request: Request, can: Capabilities, target: str) -> tuple[Request, t
         return request, ()
     if request.unsupported == "error" or "prompt" in lost:
         raise UnsupportedFeature(
-            f"{target} can't honour {', '.join(lost)}; leave it out, "
+            f"it can't honour {', '.join(lost)}; leave it out, "
             'or pass unsupported="drop" to go on without it'
         )
     bare = {name: () if name in {"stop_sequences", "tools"} else None for name in lost}

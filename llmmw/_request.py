@@ -49,6 +49,19 @@ class Request:
     """What happens to a parameter that the target can't honour: an `UnsupportedFeature`, or the
     call goes on without it and the response carries a warning."""
 
+    def _check_shapes(self) -> None:
+        """Raise `BadRequest` for fields of every request that have another shape."""
+        if not isinstance(self.model, str):
+            raise BadRequest(f'model={self.model!r}: expected "provider:model"')
+        if self.unsupported not in ("error", "drop"):
+            raise BadRequest(f"unsupported={self.unsupported!r}: expected 'error' or 'drop'")
+        for name in ("metadata", "extra"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise BadRequest(f"{name}={getattr(self, name)!r}: expected an object")
+        for provider, fields in self.extra.items():
+            if not isinstance(fields, Mapping):
+                raise BadRequest(f"extra[{provider!r}]={fields!r}: expected an object")
+
     @property
     def provider_name(self) -> str:
         """The part of `model` before its first colon."""
@@ -84,7 +97,7 @@ def check_names(given: Iterable[str], kind: type, also: Iterable[str] = ()) -> N
 
 
 def _messages(items: Iterable[object]) -> tuple[Message, ...]:
-    return tuple(message_of(item) for item in items)
+    return conversation(items)
 
 
 @value
@@ -192,6 +205,16 @@ class Generate(Request):
     def __attrs_post_init__(self) -> None:
         if bool(self.messages) == (self.prompt is not None):
             raise BadRequest("a request needs messages (or, for completion models, a prompt)")
+        self._check_shapes()
+        if not isinstance(self.logit_bias or {}, Mapping):
+            raise BadRequest(f"logit_bias={self.logit_bias!r}: expected an object of numbers")
+        for word in self.stop_sequences:
+            if not isinstance(word, str):
+                raise BadRequest(f"stop_sequences={self.stop_sequences!r}: expected texts")
+        if self.tool_choice not in (None, "auto", "none", "required") and not isinstance(
+            self.tool_choice, ToolNames
+        ):
+            raise BadRequest(f"tool_choice={self.tool_choice!r}: expected a word or ToolNames")
         for name, (kinds, low, high) in _NUMBERS.items():
             number = getattr(self, name)
             if number is None:
@@ -199,6 +222,12 @@ class Generate(Request):
             if type(number) not in kinds or not low <= number <= high:
                 what = "a whole number" if kinds == _WHOLE else "a number"
                 raise BadRequest(f"{name}={number!r}: expected {what} from {low} to {high}")
+
+    def has(self, name: str) -> bool:
+        """Whether a parameter is set, by any of its names; `system` is a message of that role."""
+        if name == "system":
+            return any(message.role == "system" for message in self.messages)
+        return getattr(self, _ALIASES.get(name, name), None) not in _UNSET
 
     def parameters(self) -> list[str]:
         """The names of the optional parameters that are set."""
@@ -294,6 +323,8 @@ def generate_of(prompt: object, /, *, system: str | None = None, **parameters: A
     """
     named = {_ALIASES.get(name, name): given for name, given in parameters.items()}
     if isinstance(prompt, Generate):
+        if system:
+            named["messages"] = conversation(prompt.messages, system=system)
         return prompt.replace(**named) if named else prompt
     check_names(named, Generate, also=_ALIASES)
     try:

@@ -79,7 +79,9 @@ class Router:
             asked, warnings = honour(request, opened.able(model), request.model)
             if asked is not request:
                 call = call.replace(request=asked)
-            if not opened.provider.marks_sent:
+            if opened.provider.marks_sent:
+                call.attempt.hold_limits()
+            else:
                 call.attempt.mark_sent(call.ledger)
             response = await opened.provider(call)
         except LLMError as error:

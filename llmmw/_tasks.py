@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ import trio
 
 from llmmw._instrument import Instrument, tell_all
 from llmmw._ledger import Event
+from llmmw.errors import LLMError
 
 __all__ = ["Host", "Task", "open_host", "open_nursery"]
 
@@ -77,6 +79,9 @@ class Task(Generic[T]):
             RuntimeError: if the work was cancelled, because its host closed.
         """
         await self._done.wait()
+        if isinstance(self._error, LLMError):
+            # Each waiter its own: policies write on an error what they know of their call.
+            raise copy.copy(self._error).with_traceback(self._error.__traceback__)
         if self._error is not None:
             raise self._error
         if not self._finished:

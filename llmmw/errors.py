@@ -30,7 +30,7 @@ Two class attributes say what may help: `retryable` (the same target, again) and
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from llmmw._response import Response
@@ -105,6 +105,10 @@ class LLMError(Exception):
         self.attempts: Sequence[LLMError] = ()
         """The errors of all attempts of the call, in their order, when there were several."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle without calling `__init__`, whose arguments differ between classes."""
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
     def __str__(self) -> str:
         where = ":".join(x for x in (self.provider, self.model) if x)
         facts = [str(x) for x in (self.status, self.code) if x is not None]
@@ -112,6 +116,12 @@ class LLMError(Exception):
             facts.append(f"request {self.request_id}")
         tail = f" ({', '.join(facts)})" if facts else ""
         return f"{where}: {self.message}{tail}" if where else f"{self.message}{tail}"
+
+
+def _rebuilt(kind: type[LLMError], args: tuple[Any, ...], fields: dict[str, Any]) -> LLMError:
+    made = kind.__new__(kind, *args)
+    made.__dict__.update(fields)
+    return made
 
 
 class BadRequest(LLMError):

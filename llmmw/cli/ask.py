@@ -163,7 +163,11 @@ class Question:
             if verbose:
                 instruments.append(self._watch)
             client = Client(*self.models, plugins=self.plugins, instruments=instruments)
-            response = trio.run(self._row if as_json else self._stream, client)
+            try:
+                response = trio.run(self._row if as_json else self._stream, client)
+            finally:
+                if verbose:
+                    self._watch.show()
         if verbose:
             self._watch.close(response)
         _remark(response, as_json=as_json)

@@ -8,8 +8,10 @@ response that is complete in the same instant is returned.
     call ················ delta ··· delta ····· delta ··· response
                           ├─ idle ─┤├─ idle ─┤
 
-All limits are one trio cancel scope whose deadline moves. While the listener has a delta, only
-`total` runs: a slow consumer is no slow provider.
+On a call the limits count from its begin; on an attempt from its sending, so that the wait for a
+place or a download is not blamed on the provider. All limits are one trio cancel scope whose
+deadline moves. While the listener has a delta, only `total` runs: a slow consumer is no slow
+provider.
 """
 
 from __future__ import annotations
@@ -58,13 +60,21 @@ class Timeout:
         watched = self.first_token is not None or self.idle is not None
         if watched and (self.stream or call.listener is not None):
             watch = _Watch(self, call.listener)
+            if call.attempt.number:
+                call.attempt.limits.append(watch)
             with watch.scope:
                 return await next(call.listening(watch))
             raise self._late(call, watch.limit())
         if self.total is None:
             return await next(call)
-        with trio.move_on_after(self.total):
-            return await next(call)
+        if not call.attempt.number:
+            with trio.move_on_after(self.total):
+                return await next(call)
+        else:
+            total = _Total(self.total)
+            call.attempt.limits.append(total)
+            with total.scope:
+                return await next(call)
         raise self._late(call, "total")
 
     def _late(self, call: Call, limit: str) -> DeadlineExceeded:
@@ -81,6 +91,22 @@ class Timeout:
         return DeadlineExceeded(message, limit=limit, after=after, layer=layer)
 
 
+class _Total:
+    """The limit `total` on an attempt, which nothing but its sending moves."""
+
+    __slots__ = ("_after", "scope")
+
+    def __init__(self, after: float) -> None:
+        self._after = after
+        self.scope = trio.CancelScope(deadline=trio.current_time() + after)
+
+    def hold(self) -> None:
+        self.scope.deadline = math.inf
+
+    def start(self, now: float) -> None:
+        self.scope.deadline = now + self._after
+
+
 class _Watch:
     """A listener that moves the deadline of its scope with each delta."""
 
@@ -91,9 +117,17 @@ class _Watch:
         self._options = options
         self._listener = listener
         self._idle = math.inf if options.idle is None else options.idle
-        self._end = math.inf if options.total is None else now + options.total
+        self.scope = trio.CancelScope()
+        self.start(now)
+
+    def hold(self) -> None:
+        self._end = self._first = self.scope.deadline = math.inf
+
+    def start(self, now: float) -> None:
+        total = self._options.total
+        self._end = math.inf if total is None else now + total
         self._first = self._first_deadline(now)
-        self.scope = trio.CancelScope(deadline=min(self._end, self._first))
+        self.scope.deadline = min(self._end, self._first)
 
     def _first_deadline(self, now: float) -> float:
         limit = self._options.first_token

@@ -114,6 +114,14 @@ def law_07(trace: Trace) -> None:
             demand("L7", fits, f"a retry {attempt.opened - due} s off its time")
 
 
+def _is_copy(raised: LLMError, error: BaseException | None) -> bool:
+    """Whether the error raised after several attempts is that one, with all of them added."""
+    if not isinstance(error, LLMError) or type(raised) is not type(error):
+        return False
+    whole = {id(one) for one in raised.attempts}
+    return raised.args == error.args and whole.issuperset(map(id, error.attempts or (error,)))
+
+
 def law_08(trace: Trace) -> None:
     """The error raised did occur: that of the attempt told, else of the first target's last."""
     for group in trace.groups():
@@ -123,7 +131,7 @@ def law_08(trace: Trace) -> None:
         first = group.attempts[0].target
         path = [a for a in group.attempts if a.target == first]
         chosen = (group.attempts if group.call.told_before(group.entry.ended_order) else path)[-1]
-        real = chosen.error in {raised, group.entry.cause}
+        real = chosen.error in {raised, group.entry.cause} or _is_copy(raised, chosen.error)
         demand("L8", real, f"raised {raised!r}, but that of the attempt was {chosen.error!r}")
 
 

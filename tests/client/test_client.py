@@ -402,3 +402,70 @@ async def test_a_whole_answer_is_told_as_deltas() -> None:
 
     async with Client("sim:a", stack=[silent]) as client, client.stream("hi") as stream:
         assert [piece async for piece in stream.text] == ["whole"]
+
+
+class Queueing(SimulatedProvider):
+    """Sends a call only after a long wait for its place."""
+
+    marks_sent = True
+
+    async def __call__(self, call: Call) -> Response:
+        await trio.sleep(200)
+        call.attempt.mark_sent(call.ledger)
+        return await super().__call__(call)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_limits_of_an_attempt_count_from_its_sending(stream: bool) -> None:
+    sim = Queueing({"a": [Script(first=10)], "slow": [Script(first=400)]})
+    async with Client("sim:a", providers=[sim]) as client:
+        if stream:
+            async with client.stream("hi") as answer:
+                assert (await answer.wait_response()).text == "ok"
+        else:
+            assert (await client.ask("hi")).text == "ok"
+        assert trio.current_time() == 210
+        with pytest.raises(DeadlineExceeded) as caught:
+            await client.ask("hi", model="sim:slow")
+        assert caught.value.limit == "total"
+        assert len(sim.opened) == 2
+        assert trio.current_time() == 210 + 600
+
+
+async def test_an_error_object_raised_again_does_not_grow() -> None:
+    error = ServerError("kept")
+    sim = world(a=Script(pieces=(), error=lambda: error))
+    async with Client("sim:a", providers=[sim]) as client:
+        for _ in range(3):
+            with pytest.raises(ServerError) as caught:
+                await client.ask("hi")
+            assert len(caught.value.attempts) == 3
+
+
+async def test_nothing_asked_is_lost() -> None:
+    seen: list[Generate] = []
+
+    async def keep(call: Call, next: object) -> Response:
+        assert isinstance(call.request, Generate)
+        seen.append(call.request)
+        return Generation()
+
+    async with Client("p:a", stack=[keep]) as client:
+        await client.ask(Generate(messages=["hi"]), system="be brief", temperature=1)
+        ready = Generate(model="p:own", messages="hello", temperature=0)
+        async with client.map([ready], model="p:other", temperature=1, seed=3) as items:
+            assert [item.error async for item in items] == [None]
+    assert [m.role for m in seen[0].messages] == ["system", "user"]
+    assert (seen[1].model, seen[1].temperature, seen[1].seed) == ("p:own", 0, 3)
+    assert seen[1].messages == (Message("user", "hello"),)
+
+
+async def test_wrong_arguments_of_other_kinds_name_themselves() -> None:
+    with pytest.raises(ConfigError, match="expected middleware"):
+        Client("p:a", stack=[Timeout])
+    async with Client("p:a") as client:
+        with pytest.raises(BadRequest, match="did you mean 'dimensions'"):
+            await client.embed("x", dimension=3)
+        other = client.replace("p:b")
+    with pytest.raises(RuntimeError, match="not open"):
+        await other.ask("hi")

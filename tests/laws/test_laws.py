@@ -20,7 +20,7 @@ MET = {
     "attempts": {"retry": 10, "fallback": 20, "cut after content": 10, "deadline": 2},
     "scarce": {"BudgetRefused": 10, "retry": 10, "stopped": 5},
     "full": {"late": 10, "retry": 10, "tie": 5, "StreamRestarted": 5},
-    "nested": {"retry": 10, "WaitStarted": 5, "LimitReached": 2, "pause": 10},
+    "nested": {"retry": 10, "WaitStarted": 5, "LimitReached": 1, "pause": 10},
     "default": {"retry": 10, "left": 1, "stream": 20, "ask": 20, "error": 10, "cancelled": 5},
 }
 

@@ -27,7 +27,7 @@ import attrs
 import orjson
 import trio
 
-from llmmw.errors import BadRequest, ConfigError, ServerError
+from llmmw.errors import BadRequest, NotFound, ServerError
 from llmmw_local._models import check_gguf
 from llmmw_local._slots import Slots
 
@@ -149,7 +149,7 @@ class Engine:
         """Load the model, in a thread, unless it is loaded.
 
         Raises:
-            ConfigError: if the file is no model that the engine can load.
+            NotFound: if the file is no model that the engine can load.
         """
         if self._server is None:
             await trio.to_thread.run_sync(self._load, abandon_on_cancel=True)
@@ -165,7 +165,7 @@ class Engine:
                 self._server = None if self._closed else server
             except RuntimeError as error:
                 self.live.discard(self)
-                raise ConfigError(
+                raise NotFound(
                     f"the engine can't load {self.path}: the file is damaged, too large for the "
                     "memory, or of a kind that this version of llama.cpp does not know"
                 ) from error

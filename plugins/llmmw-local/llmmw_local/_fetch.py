@@ -107,16 +107,25 @@ def open_client(sources: Sources) -> httpx.AsyncClient:
     """An HTTP client that trusts and goes through what `sources` say.
 
     Raises:
-        ConfigError: if the certificates can't be read.
+        ConfigError: if the certificates can't be read, or the proxy can't be used.
     """
-    return httpx.AsyncClient(
-        verify=_tls(sources.certificates),
-        proxy=sources.proxy,
-        follow_redirects=True,
-        max_redirects=5,
-        timeout=httpx.Timeout(30, connect=10),
-        headers={"User-Agent": "llmmw-local", "Accept-Encoding": "identity"},
-    )
+    proxy = sources.proxy
+    if proxy and "://" not in proxy:
+        proxy = f"http://{proxy}"
+    try:
+        return httpx.AsyncClient(
+            verify=_tls(sources.certificates),
+            proxy=proxy,
+            follow_redirects=True,
+            max_redirects=5,
+            timeout=httpx.Timeout(30, connect=10),
+            headers={"User-Agent": "llmmw-local", "Accept-Encoding": "identity"},
+        )
+    except (ValueError, ImportError):  # their words may show the proxy's password
+        raise ConfigError(
+            "the proxy that the environment or pip's configuration names can't be used: "
+            "give it as http://host:port"
+        ) from None
 
 
 def _tls(certificates: str | None) -> ssl.SSLContext:

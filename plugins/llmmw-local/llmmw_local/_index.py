@@ -45,10 +45,13 @@ class _Anchors(HTMLParser):
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         address = dict(attributes).get("href")
-        if address and tag == "base":
-            self.base = urljoin(self.base, address)
-        elif address and tag == "a":
-            self.found.append(urljoin(self.base, address))
+        try:
+            if address and tag == "base":
+                self.base = urljoin(self.base, address)
+            elif address and tag == "a":
+                self.found.append(urljoin(self.base, address))
+        except ValueError:
+            return  # a stranger's link that is none: the others are still good
 
 
 def links_of(body: bytes, content_type: str, page: Place) -> Iterator[Link]:
@@ -75,8 +78,11 @@ def links_of(body: bytes, content_type: str, page: Place) -> Iterator[Link]:
 
 def _links(address: str, page: Place, name: str = "", sha256: str | None = None) -> Iterator[Link]:
     """The link, if it is one that can be followed: a page from the net may not name local files."""
-    bare, fragment = urldefrag(address)
-    scheme = urlsplit(bare).scheme
+    try:
+        bare, fragment = urldefrag(address)
+        scheme = urlsplit(bare).scheme
+    except ValueError:
+        return
     if scheme not in {"http", "https"} and not (scheme == "file" and page.file):
         return
     if fragment.startswith("sha256="):

@@ -9,7 +9,7 @@ from pathlib import Path
 import attrs
 import platformdirs
 
-from llmmw.errors import ConfigError, NotFound
+from llmmw.errors import NotFound
 
 __all__ = ["KNOWN", "Model", "cache_folder", "check_gguf", "file_of", "find_model"]
 
@@ -91,12 +91,12 @@ def check_gguf(path: Path) -> None:
     """Look at the first bytes of a file before the engine does.
 
     Raises:
-        ConfigError: if it can't be read, or is no GGUF file.
+        NotFound: if it can't be read, or is no GGUF file.
     """
     try:
         with path.open("rb") as file:
             start = file.read(len(_MAGIC))
     except OSError as error:
-        raise ConfigError(f"can't read the model {path}: {error.strerror}") from error
+        raise NotFound(f"can't read the model {path}: {error.strerror}") from error
     if start != _MAGIC:
-        raise ConfigError(f"{path} is no GGUF file: it does not begin with the letters GGUF")
+        raise NotFound(f"{path} is no GGUF file: it does not begin with the letters GGUF")

@@ -70,9 +70,15 @@ def place_of(address: str) -> Place:
     Raises:
         ConfigError: if it is no http, https or file address.
     """
+    if "://" not in address and "@" in address.partition("/")[0]:
+        host = address.rpartition("@")[2]
+        raise ConfigError(f"the package index …@{host} has no scheme: write https://…")
     if "://" not in address and not address.startswith("file:"):
         return Place(Path(address).expanduser().absolute().as_uri())
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError as error:
+        raise ConfigError(f"the address of a package index is no URL: {error}") from None
     _, at, host = parts.netloc.rpartition("@")
     bare = urlunsplit((parts.scheme, host, parts.path, parts.query, ""))
     if parts.scheme not in {"http", "https", "file"}:

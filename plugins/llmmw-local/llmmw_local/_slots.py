@@ -59,7 +59,7 @@ class Slots:
     async def _wait(self, waiter: _Waiter) -> None:
         try:
             await waiter.given.wait()
-        except trio.Cancelled:
+        except BaseException:  # cancelled, or interrupted
             with self._lock:
                 given = waiter not in self._waiters
                 if not given:

@@ -149,7 +149,7 @@ async def test_refusals(gguf, tmp_path):
             await local(Call(Generate(model="local:smolm2", prompt="x")))
         cut = tmp_path / "cut.gguf"
         cut.write_bytes(gguf.read_bytes()[:100_000])
-        with pytest.raises(ConfigError, match="can't load"):
+        with pytest.raises(NotFound, match="can't load"):
             await local(Call(Generate(model=f"local:{cut}", prompt="x")))
         full = await local(Call(request(gguf, extra={"local": {"ignore_eos": True}})))
         assert full.finish.reason == "length"
@@ -302,7 +302,7 @@ async def test_first_use_fetches_and_says_so(index, tmp_path, monkeypatch):
                 callers.start_soon(local, asked)
                 await trio.testing.wait_all_tasks_blocked()
                 callers.cancel_scope.cancel()
-            with pytest.raises(ConfigError, match="can't load"):
+            with pytest.raises(NotFound, match="can't load"):
                 await local(asked)
     assert isinstance(events[-1], DownloadProgress)
     assert (events[-1].name, events[-1].done) == ("small", len(index.wheel))
