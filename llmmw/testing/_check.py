@@ -31,6 +31,7 @@ def assert_laws(
     make_stack: MakeStack,
     *,
     examples: int = 200,
+    seed: int = 0,
     also: Callable[[World, MakeStack], object] | None = None,
     **options: Any,
 ) -> Counter[str]:
@@ -42,6 +43,7 @@ def assert_laws(
     Args:
         make_stack: makes the stack anew for each world, outermost first.
         examples: how many worlds.
+        seed: which worlds; the same ones for the same number, as far as Hypothesis can do that.
         also: a further law, called with each world and `make_stack`.
         options: settings of Hypothesis.
 
@@ -53,6 +55,7 @@ def assert_laws(
         AssertionError: with the number of the law, and the smallest world that breaks it.
     """
     from hypothesis import HealthCheck, given, settings
+    from hypothesis import seed as seeded
     from hypothesis import strategies as st
 
     from llmmw.testing._strategies import worlds
@@ -62,11 +65,11 @@ def assert_laws(
         "max_examples": examples_of(examples),
         "deadline": None,
         "database": None,
-        "derandomize": True,
         "suppress_health_check": list(HealthCheck),
         **options,
     }
 
+    @seeded(seed)
     @settings(**chosen)
     @given(st.random_module(), worlds())
     def run(_: object, world: World) -> None:

@@ -7,7 +7,6 @@ with that number. Laws of time are in `_laws_time`, of streams in
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 
 from llmmw._attempts import Budget
@@ -187,8 +186,8 @@ def law_13(trace: Trace) -> None:
 
 
 def law_22(trace: Trace) -> None:
-    """First visits follow the configured order; a round asks the least failed first, but for
-    targets that asked to wait."""
+    """First visits follow the configured order; a round asks the least failed first, and of
+    equals one that asked to wait last."""
     for group in trace.groups():
         if not group.engine.known or (group.engine.fallback and group.engine.fallback.on):
             continue
@@ -203,15 +202,18 @@ def _fair(group: Group, k: int, attempt: Entry) -> None:
     if attempt.call.attempt.reason != "retry":
         return
     now = group.attempts[k - 1].ended
-    counts = {
-        o.target: sum(a.counts for a in group.attempts[:k] if a.target == o.target)
+    ranks = {
+        o.target: (
+            sum(a.counts for a in group.attempts[:k] if a.target == o.target),
+            o.hinted and o.at > now,
+        )
         for o in group.possible(k)
-        if o.reason == "retry" and not (o.hinted and o.at > now)
+        if o.reason == "retry"
     }
     demand("L2", attempt.target in {o.target for o in group.possible(k)}, "an attempt not allowed")
-    least = min(counts.values(), default=math.inf)
-    mine = counts.get(attempt.target, math.inf)
-    demand("L22", mine == least, f"{attempt.target} again ({mine}), another had {least}")
+    least = min(ranks.values(), default=None)
+    mine = ranks.get(attempt.target)
+    demand("L22", mine == least, f"{attempt.target} again {mine}, another had {least}")
 
 
 def law_23(trace: Trace) -> None:

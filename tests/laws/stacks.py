@@ -49,7 +49,7 @@ STACKS = {
     ],
     "nested": lambda: [
         attempts(),
-        Timeout(total=20 / 64, idle=3 / 64, stream=True),
+        Timeout(total=20 / 64, idle=1 / 64, stream=True),
         Retry(1, **QUICK),
     ],
     "default": lambda: default_stack(*TARGETS),
