@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
@@ -129,6 +129,7 @@ class ResponseBuilder:
     _current: dict[int, tuple[type, bool, int]] = attrs.field(factory=dict)
     _tools: dict[tuple[int, object], int] = attrs.field(factory=dict)
     _count: dict[int, int] = attrs.field(factory=dict)
+    _notes: dict[tuple[int, int], Mapping[str, Any]] = attrs.field(factory=dict)
     _started: bool = False
 
     async def _tell(self, delta: Delta) -> None:
@@ -155,8 +156,14 @@ class ResponseBuilder:
     async def _end_current(self, candidate: int) -> None:
         current = self._current.pop(candidate, None)
         if current is not None:
-            index = current[2]
-            await self._tell(PartEnd(index, self.fold.whole(index, candidate), candidate))
+            await self._end(candidate, current[2])
+
+    async def _end(self, candidate: int, index: int) -> None:
+        part = self.fold.whole(index, candidate)
+        extra = self._notes.pop((candidate, index), None)
+        if extra is not None and isinstance(part, (TextPart, ReasoningPart)):
+            part = attrs.evolve(part, extra=extra)
+        await self._tell(PartEnd(index, part, candidate))
 
     async def _running(self, kind: type, refusal: bool, part: Part, candidate: int) -> int:
         """The index of the candidate's running part of this kind; begins one if there is none."""
@@ -200,6 +207,15 @@ class ResponseBuilder:
                 PartDelta(index=index, candidate=candidate, text=text, signature=signature)
             )
 
+    def annotate(self, kind: type, extra: Mapping[str, Any], *, candidate: int = 0) -> bool:
+        """Set `extra` of the running text or reasoning part, to be told at its end; whether a
+        part of this kind is running."""
+        current = self._current.get(candidate)
+        if current is None or current[0] is not kind:
+            return False
+        self._notes[candidate, current[2]] = extra
+        return True
+
     async def tool_call(
         self,
         key: object,
@@ -208,11 +224,14 @@ class ResponseBuilder:
         name: str = "",
         arguments: str = "",
         candidate: int = 0,
+        **fields: Any,
     ) -> None:
-        """A piece of the tool call that the wire knows by `key`; the first has id and name."""
+        """A piece of the tool call that the wire knows by `key`; the first has id and name, and
+        further `fields` of the part."""
         place = (candidate, key)
         if place not in self._tools:
-            self._tools[place] = await self._begin(ToolCallPart(id=id, name=name), candidate)
+            part = ToolCallPart(id=id, name=name, **fields)
+            self._tools[place] = await self._begin(part, candidate)
         if arguments:
             index = self._tools[place]
             await self._tell(PartDelta(index=index, candidate=candidate, arguments=arguments))
@@ -230,7 +249,7 @@ class ResponseBuilder:
         for candidate in list(self._current):
             await self._end_current(candidate)
         for candidate, index in self.fold.open_parts:
-            await self._tell(PartEnd(index, self.fold.whole(index, candidate), candidate))
+            await self._end(candidate, index)
         return self.fold.response(finish=finish, usage=usage, ledger=self.call.ledger, **fields)
 
     def interrupted(self, message: str) -> StreamInterrupted:

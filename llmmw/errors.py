@@ -23,14 +23,15 @@
     └── PluginError              … because a plugin is missing, broken, or clashes
     ListenerFailed               what the caller's listener raised, on its way to the caller
 
-Two class attributes say what may help: `retryable` (the same target, again) and `elsewhere`
-(another target). Policies look at nothing else.
+Two attributes say what may help: `retryable` (the same target, again) and `elsewhere` (another
+target). Policies look at nothing else. A class sets them; one error may differ from its class
+where its provider says so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from llmmw._response import Response
@@ -74,9 +75,9 @@ class LLMError(Exception):
         processed: whether the request may have been processed (and billed); `None` is unknown.
     """
 
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
     """The same target may succeed when asked again."""
-    elsewhere: ClassVar[bool] = False
+    elsewhere: bool = False
     """Another target may succeed at once."""
 
     def __init__(

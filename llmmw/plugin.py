@@ -21,6 +21,7 @@ from llmmw._listen import ResponseBuilder as ResponseBuilder
 from llmmw._listen import map_text as map_text
 from llmmw._provider import Capabilities as Capabilities
 from llmmw._provider import Provider as Provider
+from llmmw._provider import honour as honour
 from llmmw._tasks import Host as Host
 from llmmw._tasks import Task as Task
 from llmmw._tasks import open_nursery as open_nursery
@@ -47,6 +48,7 @@ __all__ = [
     "Start",
     "Task",
     "deltas_of",
+    "honour",
     "hookimpl",
     "map_text",
     "open_nursery",

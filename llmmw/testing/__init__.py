@@ -1,4 +1,5 @@
-"""For authors of policies: a virtual clock, a host, a simulated provider, and the laws.
+"""For authors of policies: a virtual clock, a host, a simulated provider, and the laws. For
+authors of providers: an HTTP server that answers as a test says.
 
 `assert_laws(lambda: [MyPolicy()])` checks a policy, or a stack, against all laws that apply.
 """
@@ -9,6 +10,10 @@ from llmmw.sim import Seen as Seen
 from llmmw.sim import SimulatedProvider as SimulatedProvider
 from llmmw.testing._check import assert_laws as assert_laws
 from llmmw.testing._check import check_laws as check_laws
+from llmmw.testing._server import Answer as Answer
+from llmmw.testing._server import Received as Received
+from llmmw.testing._server import Server as Server
+from llmmw.testing._server import open_server as open_server
 from llmmw.testing._trace import Trace as Trace
 from llmmw.testing._virtual import run_virtual as run_virtual
 from llmmw.testing._world import Caller as Caller
@@ -17,16 +22,20 @@ from llmmw.testing._world import World as World
 from llmmw.testing._world import run_world as run_world
 
 __all__ = [
+    "Answer",
     "Caller",
     "Fault",
+    "Received",
     "Script",
     "Seen",
+    "Server",
     "SimulatedProvider",
     "Trace",
     "World",
     "assert_laws",
     "check_laws",
     "open_host",
+    "open_server",
     "run_virtual",
     "run_world",
 ]

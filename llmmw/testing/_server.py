@@ -1,0 +1,186 @@
+"""A real HTTP server on the loopback, which answers as a test says: for authors of providers."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+import attrs
+import h11
+import trio
+
+from llmmw._tasks import open_nursery
+
+__all__ = ["Answer", "Received", "Server", "open_server"]
+
+
+@attrs.frozen(kw_only=True)
+class Received:
+    """A request as it came over the line."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    body: bytes = b""
+
+    def json(self) -> Any:
+        """The body as data."""
+        import orjson
+
+        return orjson.loads(self.body)
+
+
+@attrs.frozen(kw_only=True)
+class Answer:
+    """An answer to send.
+
+    Args:
+        status: of HTTP.
+        headers: further ones; a body that comes whole has its length told.
+        body: the whole body; or
+        pieces: what is sent one after another, as events of a stream are: bytes, or a function
+            that is awaited at its place, to wait for something.
+        cut: break the line after the pieces, in the middle of the body.
+    """
+
+    status: int = 200
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+    body: bytes = b""
+    pieces: Iterable[bytes | Callable[[], Awaitable[None]]] | None = None
+    cut: bool = False
+
+
+Answering: TypeAlias = Callable[[Received], Awaitable[Answer]]
+
+
+@attrs.define(eq=False)
+class Server:
+    """A running server: where it is, and what it has heard."""
+
+    url: str
+    requests: list[Received] = attrs.field(factory=list)
+    connections: int = 0
+    """How many connections were opened."""
+    left: trio.Event = attrs.field(factory=trio.Event)
+    """Set when a client leaves before its answer ends."""
+    left_at: float = 0.0
+    """When one did so last, in trio's time."""
+
+
+@asynccontextmanager
+async def open_server(answers: Answering | Iterable[Answer] | Answer) -> AsyncIterator[Server]:
+    """Serve as long as the block runs.
+
+    Args:
+        answers: an async function of each request; or one answer for all; or answers in turn,
+            the last one again and again.
+    """
+    answer = answers if callable(answers) else _in_turn(answers)
+    async with open_nursery() as nursery:
+        serve = functools.partial(trio.serve_tcp, host="127.0.0.1", port=0)
+        server = Server("")
+
+        async def handle(stream: trio.SocketStream) -> None:
+            server.connections += 1
+            await _converse(stream, server, answer)
+
+        listeners = await nursery.start(serve, handle)
+        port = listeners[0].socket.getsockname()[1]
+        server.url = f"http://127.0.0.1:{port}"
+        try:
+            yield server
+        finally:
+            nursery.cancel_scope.cancel()
+
+
+def _in_turn(answers: Iterable[Answer] | Answer) -> Answering:
+    row = [answers] if isinstance(answers, Answer) else list(answers)
+    turns = itertools.chain(row, itertools.repeat(row[-1]))
+
+    async def answer(received: Received) -> Answer:
+        return next(turns)
+
+    return answer
+
+
+async def _converse(stream: trio.SocketStream, server: Server, answer: Answering) -> None:
+    """One connection: requests and their answers, until either side has enough."""
+    line = h11.Connection(h11.SERVER)
+    async with stream:
+        while True:
+            received = await _received(stream, line)
+            if received is None:
+                return
+            server.requests.append(received)
+            try:
+                async with open_nursery() as nursery:
+                    nursery.start_soon(_watch, stream, server, nursery.cancel_scope)
+                    cut = await _send(stream, line, await answer(received))
+                    nursery.cancel_scope.cancel()
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                _leave(server)
+                return
+            if cut or line.our_state is not h11.DONE or line.their_state is not h11.DONE:
+                return
+            line.start_next_cycle()
+
+
+async def _watch(stream: trio.SocketStream, server: Server, scope: trio.CancelScope) -> None:
+    """A client says nothing while it hears an answer, so whatever can be read is its leaving."""
+    await trio.lowlevel.wait_readable(stream.socket)
+    _leave(server)
+    scope.cancel()
+
+
+def _leave(server: Server) -> None:
+    server.left_at = trio.current_time()
+    server.left.set()
+
+
+async def _received(stream: trio.SocketStream, line: h11.Connection) -> Received | None:
+    head: h11.Request | None = None
+    body = bytearray()
+    while True:
+        event = line.next_event()
+        if event is h11.NEED_DATA:
+            try:
+                line.receive_data(await stream.receive_some())
+            except trio.BrokenResourceError:
+                return None
+        elif isinstance(event, h11.Request):
+            head = event
+        elif isinstance(event, h11.Data):
+            body += event.data
+        elif isinstance(event, h11.EndOfMessage) and head is not None:
+            return Received(
+                method=head.method.decode(),
+                path=head.target.decode(),
+                headers={name.decode(): told.decode("latin-1") for name, told in head.headers},
+                body=bytes(body),
+            )
+        else:
+            return None
+
+
+async def _send(stream: trio.SocketStream, line: h11.Connection, answer: Answer) -> bool:
+    """Send an answer; whether the line is to be broken now."""
+    headers = dict(answer.headers)
+    if answer.pieces is None:
+        headers["Content-Length"] = str(len(answer.body))
+    else:
+        headers["Transfer-Encoding"] = "chunked"
+    rows = [(name.encode(), told.encode("latin-1")) for name, told in headers.items()]
+    head = h11.Response(status_code=answer.status, headers=rows)
+    await stream.send_all(line.send(head) or b"")
+    for piece in [answer.body] if answer.pieces is None else answer.pieces:
+        if isinstance(piece, bytes):
+            if piece:
+                await stream.send_all(line.send(h11.Data(data=piece)) or b"")
+        else:
+            await piece()
+    if not answer.cut:
+        await stream.send_all(line.send(h11.EndOfMessage()) or b"")
+    return answer.cut

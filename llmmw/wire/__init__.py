@@ -1,0 +1,26 @@
+"""The kit that providers over HTTP are made of: a way to a host, keys, server-sent events, and
+tables that turn what hosts say into errors and limits."""
+
+from llmmw._secret import Secret as Secret
+from llmmw.wire._errors import ErrorRow as ErrorRow
+from llmmw.wire._http import Http as Http
+from llmmw.wire._http import Reply as Reply
+from llmmw.wire._json import dumps as dumps
+from llmmw.wire._json import loads as loads
+from llmmw.wire._keys import Key as Key
+from llmmw.wire._keys import KeyOption as KeyOption
+from llmmw.wire._sse import SSEDecoder as SSEDecoder
+from llmmw.wire._sse import SSEEvent as SSEEvent
+
+__all__ = [
+    "ErrorRow",
+    "Http",
+    "Key",
+    "KeyOption",
+    "Reply",
+    "SSEDecoder",
+    "SSEEvent",
+    "Secret",
+    "dumps",
+    "loads",
+]

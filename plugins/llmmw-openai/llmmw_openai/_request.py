@@ -1,0 +1,243 @@
+"""Requests as the wire has them. Pure: a request and a host's row give a body and warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from llmmw import (
+    Choice,
+    Embed,
+    Generate,
+    Grammar,
+    JsonObject,
+    JsonSchema,
+    Reasoning,
+    ServerTool,
+    Tool,
+    ToolNames,
+)
+from llmmw.errors import BadRequest
+from llmmw_openai._grammar import choice_grammar
+from llmmw_openai._losses import Losses
+from llmmw_openai._messages import messages_of
+from llmmw_openai._presets import Preset
+
+__all__ = ["TEXT_PARAMETERS", "body_of", "embed_body"]
+
+Json = dict[str, Any]
+
+_NUMBERS = (
+    "max_output_tokens",
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "seed",
+    "frequency_penalty",
+    "presence_penalty",
+    "repetition_penalty",
+    "n",
+)
+_WIRE = {"max_output_tokens": "max_tokens"}
+
+TEXT_PARAMETERS = frozenset(
+    {*_NUMBERS, "prompt", "stop_sequences", "logit_bias", "logprobs", "output"}
+)
+"""The parameters that legacy Completions have, where the host honours them at all."""
+
+
+def body_of(
+    request: Generate, preset: Preset, losses: Losses, *, stream: bool, extra: Sequence[str]
+) -> Json:
+    """The body of a chat, or of a legacy completion if the request has a prompt.
+
+    Args:
+        request: what is asked.
+        preset: the host.
+        losses: takes what the host can't honour.
+        stream: whether the answer comes in pieces.
+        extra: the names under which `request.extra` may hold fields for this host.
+
+    Raises:
+        UnsupportedFeature: for what the host can't honour, unless the request lets it be dropped.
+    """
+    body: Json = {}
+    if request.prompt is not None:
+        body["prompt"] = request.prompt
+    else:
+        body["messages"] = messages_of(request.messages, preset, losses)
+    body = {"model": request.model_name, **body, **_sampling(request, preset)}
+    body |= _output(request, preset, losses)
+    if request.reasoning is not None:
+        body |= _reasoning(request.reasoning, preset, losses)
+    body |= _tools(request, preset, losses)
+    if stream:
+        body["stream"] = True
+        if preset.usage_in_streams:
+            body["stream_options"] = {"include_usage": True}
+    for name in extra:
+        body |= dict(request.extra.get(name, {}))
+    return body
+
+
+def _sampling(request: Generate, preset: Preset) -> Json:
+    body: Json = {}
+    for name in _NUMBERS:
+        number = getattr(request, name)
+        if number is not None:
+            body[_name(name, request, preset)] = number
+    if request.stop_sequences:
+        body["stop"] = list(request.stop_sequences)
+    if request.logit_bias:
+        body["logit_bias"] = dict(request.logit_bias)
+    if request.logprobs is not None:
+        body |= _logprobs(request.logprobs, preset, text=request.prompt is not None)
+    return body
+
+
+def _name(name: str, request: Generate, preset: Preset) -> str:
+    if name == "max_output_tokens" and request.prompt is not None:
+        return "max_tokens"  # legacy Completions know no other
+    return preset.renamed.get(name) or _WIRE.get(name, name)
+
+
+def _logprobs(count: int, preset: Preset, *, text: bool) -> Json:
+    if text:
+        return {"logprobs": count}
+    if preset.logprobs == "count":
+        return {"logprobs": max(1, count)}
+    return {"logprobs": True} | ({"top_logprobs": count} if count else {})
+
+
+def _output(request: Generate, preset: Preset, losses: Losses) -> Json:
+    output = request.output
+    if isinstance(output, (Grammar, Choice)):
+        return _grammar(output, preset, losses)
+    if output is None:
+        return {}
+    if request.prompt is not None and preset.grammar is None:
+        losses.drop("output with a prompt")
+        return {}
+    if isinstance(output, JsonObject):
+        return {"response_format": {"type": "json_object"}}
+    schema = dict(output.schema)
+    if preset.schema == "flat":
+        return {"response_format": {"type": "json_schema", "schema": schema}}
+    return {"response_format": {"type": "json_schema", "json_schema": _named(output, schema)}}
+
+
+def _named(output: JsonSchema, schema: Json) -> Json:
+    named: Json = {"name": output.name, "schema": schema}
+    if output.description:
+        named["description"] = output.description
+    if output.strict is not None:
+        named["strict"] = output.strict
+    return named
+
+
+def _grammar(output: Grammar | Choice, preset: Preset, losses: Losses) -> Json:
+    place = preset.grammar
+    if place == "structured_outputs":
+        if isinstance(output, Choice):
+            return {"structured_outputs": {"choice": list(output.options)}}
+        kind = "regex" if output.syntax == "regex" else "grammar"
+        return {"structured_outputs": {kind: output.text}}
+    text = choice_grammar(output.options) if isinstance(output, Choice) else output.text
+    if place is None or (isinstance(output, Grammar) and output.syntax != "gbnf"):
+        what = "a choice" if isinstance(output, Choice) else f"a {output.syntax} grammar"
+        losses.drop(f"{what} as output")
+        return {}
+    if place == "grammar":
+        return {"grammar": text}
+    return {"response_format": {"type": "grammar", "grammar": text}}
+
+
+def _reasoning(asked: Reasoning, preset: Preset, losses: Losses) -> Json:
+    if asked.summary is not None:
+        losses.drop("reasoning.summary")
+    effort, tokens = asked.effort, asked.max_tokens
+    if preset.reasoning == "object":
+        told = {"effort": effort, "max_tokens": tokens}
+        told = {name: one for name, one in told.items() if one is not None}
+        return {"reasoning": told} if told else {}
+    if preset.reasoning == "enable_thinking":
+        told = {"enable_thinking": effort != "none", "thinking_budget": tokens}
+        return {name: one for name, one in told.items() if one is not None}
+    if tokens is not None:
+        losses.drop("reasoning.max_tokens")
+    if effort is None:
+        return {}
+    if preset.reasoning == "thinking":
+        return {"thinking": {"type": "disabled" if effort == "none" else "enabled"}}
+    return {"reasoning_effort": effort}
+
+
+def _tools(request: Generate, preset: Preset, losses: Losses) -> Json:
+    choice = request.tool_choice
+    tools = list(request.tools)
+    if isinstance(choice, ToolNames):
+        unknown = set(choice.names) - {one.name for one in tools if isinstance(one, Tool)}
+        if unknown:
+            raise BadRequest(f"tool_choice names {min(unknown)!r}, which is no tool given")
+        single = len(choice.names) == 1 and choice.mode == "required"
+        if not single and not preset.allowed_tools:
+            # The model is told of no others, which limits its choice as well.
+            tools = [one for one in tools if isinstance(one, Tool) and one.name in choice.names]
+            choice = choice.mode
+    if choice == "none" and "none" not in preset.tool_choices:
+        tools, choice = [], None
+    told = [one for tool in tools if (one := _tool(tool, preset, losses)) is not None]
+    if not told:
+        return {}
+    body: Json = {"tools": told}
+    if choice is not None:
+        body |= _tool_choice(choice, preset, losses)
+    if request.parallel_tool_calls is not None:
+        body["parallel_tool_calls"] = request.parallel_tool_calls
+    return body
+
+
+def _tool(tool: Tool | ServerTool, preset: Preset, losses: Losses) -> Json | None:
+    if isinstance(tool, ServerTool):
+        if tool.provider == preset.name:
+            return {"type": tool.type, **tool.config}
+        losses.drop(f"the tool {tool.type!r} of {tool.provider}")
+        return None
+    parameters = dict(tool.parameters) or {"type": "object", "properties": {}}
+    function: Json = {"name": tool.name, "description": tool.description, "parameters": parameters}
+    if tool.strict is not None:
+        function["strict"] = tool.strict
+    return {"type": "function", "function": function} | dict(tool.extra)
+
+
+def _tool_choice(choice: str | ToolNames, preset: Preset, losses: Losses) -> Json:
+    if isinstance(choice, str):
+        if choice in preset.tool_choices:
+            return {"tool_choice": choice}
+        losses.drop(f"tool_choice={choice!r}")
+        return {}
+    if len(choice.names) == 1 and choice.mode == "required":
+        if "named" not in preset.tool_choices:
+            losses.drop("a tool_choice by name")
+            return {}
+        return {"tool_choice": {"type": "function", "function": {"name": choice.names[0]}}}
+    names = [{"type": "function", "function": {"name": name}} for name in choice.names]
+    allowed = {"mode": choice.mode, "tools": names}
+    return {"tool_choice": {"type": "allowed_tools", "allowed_tools": allowed}}
+
+
+def embed_body(
+    request: Embed, inputs: Sequence[str], preset: Preset, losses: Losses, *, extra: Sequence[str]
+) -> Json:
+    """The body of a request for vectors."""
+    body: Json = {"model": request.model_name, "input": list(inputs)}
+    if preset.base64_vectors:
+        body["encoding_format"] = "base64"
+    if request.dimensions is not None:
+        body["dimensions"] = request.dimensions
+    if request.purpose is not None:
+        losses.drop("the purpose of an embedding")
+    for name in extra:
+        body |= dict(request.extra.get(name, {}))
+    return body

@@ -1,0 +1,42 @@
+"""Vectors as hosts send them: lists of numbers, or little-endian 32-bit floats in base64. Pure."""
+
+from __future__ import annotations
+
+import array
+import base64
+import binascii
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from llmmw.errors import ProtocolError
+
+__all__ = ["vectors_of"]
+
+
+def vectors_of(told: Mapping[str, Any], count: int) -> list[list[float]]:
+    """The vectors of an answer, in the order of the inputs.
+
+    Raises:
+        ProtocolError: if they are not one vector for each of `count` inputs.
+    """
+    rows = told.get("data")
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+        raise ProtocolError("the host sent no list of vectors")
+    places = [row.get("index", place) for place, row in enumerate(rows)]
+    if sorted(map(str, places)) != sorted(map(str, range(count))):
+        raise ProtocolError(f"the host sent {len(rows)} vectors for {count} inputs")
+    ordered = sorted(zip(map(int, places), rows, strict=True), key=lambda pair: pair[0])
+    return [_vector(row.get("embedding")) for _, row in ordered]
+
+
+def _vector(told: Any) -> list[float]:
+    try:
+        if not isinstance(told, str):
+            return [float(number) for number in told]
+        numbers = array.array("f", base64.b64decode(told, validate=True))
+    except (TypeError, ValueError, binascii.Error) as error:
+        raise ProtocolError(f"the host sent a vector that is none: {error}") from error
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers.tolist()
