@@ -4,7 +4,8 @@
     python docs/make_reference.py --check    fails where a page is not what would be written
 
 Sources are read, not run, so that a page shows what stands in the code; only the commands are
-imported, for their help. The page of llmmw-local needs that plugin and is left alone without it.
+imported, for their help, and the policies, for what a file may say of them. The page of llmmw-local
+needs that plugin and is left alone without it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import argparse
 import ast
 import importlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,6 @@ from _sources import (
     bullets,
     docstring,
     entry,
-    fields_of,
     function_stub,
     named,
     names_of,
@@ -34,6 +34,9 @@ from _sources import (
     tree_of,
 )
 
+from llmmw._config._advice import RULES
+from llmmw._config._signature import Option, is_value, options_of, words
+from llmmw._config._toml import text as toml_text
 from llmmw._plugins import Named, Plugins, installed, resolve
 from llmmw.cli import main as llmmw_command
 from llmmw.errors import LLMError
@@ -228,6 +231,22 @@ def testing_page() -> str:
     return page("For authors of policies", text, *entries)
 
 
+def door_page(door: str, title: str) -> str:
+    """A door whose names have their places on no other page."""
+    entries = (entry(named(door, name)) for name in names_of(door))
+    text = f"{prose(docstring(door))}\n\nAll names are imported from `{door}`."
+    return page(title, text, *entries)
+
+
+def bridge_page(door: str, title: str) -> str:
+    """A face for other programs, with what both faces inherit."""
+    shared = [
+        entry(named("llmmw._bridge", base), title=f"{name}, what it has of all faces")
+        for name, base in (("Client", "Bridge"), ("Stream", "Reading"))
+    ]
+    return door_page(door, title) + "\n" + "\n\n".join(shared) + "\n"
+
+
 def events_page() -> str:
     """What a ledger holds and instruments hear."""
     names = [name for name in names_of("llmmw._ledger") if name != "Ledger"]
@@ -253,16 +272,63 @@ def hooks_page() -> str:
 
 
 def settings_page() -> str:
-    """Environment variables and the configuration file."""
+    """Environment variables; the file has a page of its own."""
     parts = ["## Environment variables"]
     parts += [f"### {name}\n\n{text}" for name, text in sorted(VARIABLES.items())]
-    parts.append(f"## The configuration file\n\n{prose(docstring('llmmw._config'))}")
-    config = named("llmmw._config", "Config").node
-    assert isinstance(config, ast.ClassDef)
-    keys = {"model": "The target that the commands ask when neither `-m` nor `LLMMW_MODEL` does."}
-    parts.append(bullets((f"`{one.name}`", keys[one.name]) for one in fields_of(config)))
-    parts.append('```toml\nmodel = "local:smollm2"\n```')
+    parts.append("## The configuration file\n\nSee [Configuration](configuration.md).")
     return page("Settings", "", *parts)
+
+
+def configuration_page() -> str:
+    """What a file may say, the order rules, and how programs read and write files."""
+    parts = [prose(docstring("llmmw._config._file")).replace("```text", "```toml")]
+    parts.append(
+        "## What goes first\n\nAn option of a command goes before an environment variable, that "
+        "before the file, and that before the default. So for the model: `-m`, `LLMMW_MODEL`, "
+        "`model`, and `local:smollm2` if llmmw-local is installed. One `-m` is asked through the "
+        "configured stack; several bring the default stack, with the further ones as fallbacks. "
+        "`--timeout` bounds each call around the stack."
+    )
+    parts.append(
+        "## Options of layers\n\nEach is `use` with the options below, which are those of the "
+        "class. A plugin's middleware stands in a file by its name in the same way."
+    )
+    plugins = core_plugins()
+    parts += [layer_options(name, plugins) for name in plugins.names("middleware")]
+    parts.append(
+        "## Options of providers\n\n`[providers.NAME]` has what `Client(options={NAME: …})` takes: "
+        "the options of that provider, as `llmmw plugins` lists them. With `use`, `NAME` is an "
+        "account of your own of the provider that `use` names, and targets begin with it. A key is "
+        '`"env:NAME"`, `"file:PATH"` or the key itself, which no output ever shows; '
+        "`llmmw check` warns when others can read a file that has one."
+    )
+    rules = bullets(
+        (f"`{name}`", " ".join((rule.__doc__ or "").split())) for name, rule in RULES.items()
+    )
+    parts.append(f"## Order rules\n\nWhat `llmmw check` and `advise` warn of:\n\n{rules}")
+    names = ("Config", "load_config", "to_toml", "advise", "Advice")
+    parts += [entry(named("llmmw", name)) for name in names]
+    return page("Configuration", *parts)
+
+
+def layer_options(name: str, plugins: Plugins) -> str:
+    """The options of a layer, as a file gives them."""
+    kind = resolve(plugins.spec("middleware", name))
+    rows = [(f"`{one.name}`", _option(one)) for one in options_of(kind)[0].values()]
+    return f'### use = "{name}"\n\nSee [{name}](policies.md#{name}).\n\n{bullets(rows)}'
+
+
+def _option(one: Option) -> str:
+    if one.holds_layers:
+        return "a table for each, by its name: `[stack.retry]`; or `[[stack.policies]]` with `use`"
+    what = words(one.hint)
+    if one.is_needed or one.is_many or one.default is None:
+        return what
+    default: Any = one.default
+    if is_value(type(default)):
+        inside = options_of(type(default))[0].values()
+        default = {option.name: getattr(default, option.attribute) for option in inside}
+    return f"{what}; default `{toml_text(default)}`"
 
 
 # Commands.
@@ -322,6 +388,29 @@ def local_page() -> str:
     return page("llmmw-local", text, entry(provider), shown)
 
 
+def openai_page() -> str:
+    """The plugin llmmw-openai: options of the provider, and its hosts."""
+    presets = importlib.import_module("llmmw_openai._presets").PRESETS.values()
+    rows = ["| name | host | address | key |", "|---|---|---|---|"]
+    for row in presets:
+        key = " or ".join(f"`{name}`" for name in row.keys)
+        needed = "" if row.key_needed else ", if it wants one"
+        rows.append(f"| `{row.name}` | {row.title} | `{row.base_url}` | {key}{needed} |")
+    text = (
+        f"{prose(docstring('llmmw_openai'))}\n\nThe options of the provider are given to the "
+        'client: `Client("openai:gpt-4o-mini", options={"openai": {"api_key": "env:MY_KEY"}})`, '
+        "or stand in a configuration under `[providers.openai]`."
+    )
+    provider = entry(named("llmmw_openai._provider", "OpenAI"))
+    return page("llmmw-openai", text, "## Hosts", "\n".join(rows), provider)
+
+
+PLUGINS: dict[str, tuple[str, Callable[[], str]]] = {
+    "local.md": ("llmmw_local", local_page),
+    "openai.md": ("llmmw_openai", openai_page),
+}
+
+
 def index_page(files: Iterable[str]) -> str:
     """The pages, each with its title."""
     titles = {file: (*PAGES.get(file, ()), "")[0] or TITLES[file] for file in files}
@@ -336,16 +425,16 @@ TITLES = {
     "events.md": "Events",
     "commands.md": "Commands",
     "settings.md": "Settings",
+    "configuration.md": "Configuration",
     "hooks.md": "Hooks",
+    "sync.md": "For plain programs: `llmmw.sync`",
+    "aio.md": "For asyncio programs: `llmmw.aio`",
     "plugin.md": "For authors of plugins: `llmmw.plugin`",
+    "wire.md": "For authors of providers over HTTP: `llmmw.wire`",
     "testing.md": "For authors of policies: `llmmw.testing`",
     "local.md": "The plugin llmmw-local",
+    "openai.md": "The plugin llmmw-openai",
 }
-
-
-def has_local() -> bool:
-    """Whether llmmw-local is installed."""
-    return find_spec("llmmw_local") is not None
 
 
 def core_pages() -> dict[str, str]:
@@ -356,16 +445,21 @@ def core_pages() -> dict[str, str]:
     pages["events.md"] = events_page()
     pages["commands.md"] = commands_page()
     pages["settings.md"] = settings_page()
+    pages["configuration.md"] = configuration_page()
     pages["hooks.md"] = hooks_page()
+    pages["sync.md"] = bridge_page("llmmw.sync", "For plain programs")
+    pages["aio.md"] = bridge_page("llmmw.aio", "For asyncio programs")
     pages["plugin.md"] = plugin_page()
+    pages["wire.md"] = door_page("llmmw.wire", "For authors of providers over HTTP")
     pages["testing.md"] = testing_page()
-    pages["index.md"] = index_page([*pages, "local.md"])
+    pages["index.md"] = index_page([*pages, *PLUGINS])
     return pages
 
 
 def all_pages() -> dict[str, str]:
     """Every page that can be written here."""
-    return core_pages() | ({"local.md": local_page()} if has_local() else {})
+    there = {file: write for file, (name, write) in PLUGINS.items() if find_spec(name)}
+    return core_pages() | {file: write() for file, write in there.items()}
 
 
 def stale(pages: dict[str, str], folder: Path) -> list[str]:

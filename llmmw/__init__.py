@@ -3,15 +3,17 @@
 The map. Imports run downward only; `pyproject.toml` has it as a contract that the tests check.
 
     faces      cli | testing               how people hold it
+    bridges    sync | aio, _bridge         for plain and for asyncio programs
     above      sim                         a simulated provider, without Hypothesis
-    client     _client, _stream, _map, _router, _stack, _config       push to pull, lifetimes
+    client     _client, _arguments, _stream, _map, _router, _stack     push to pull, lifetimes
+    config     _config                     files, accounts, what is doubtful about a stack
     plugins    plugin, _plugins, _own, _hookspecs             find, load, list; the authors' door
-    policies   policies                    one idea a file; policies never know each other
-    engines    _attempts                   one mechanism under retry and fallback
+    policies   policies | wire             one idea a file; the kit of providers over HTTP
+    engines    _portal | _attempts         the thread bridge; one mechanism under retry and fallback
     chain      _provider, _chain, _listen, _tasks, _instrument
     call       _call                       one request in flight
     values     _deltas, _request, _output, _response, _messages, _parts,
-               _ledger, _plain, errors
+               _ledger, _plain, _secret, errors
 """
 
 from importlib import import_module
@@ -30,6 +32,11 @@ if TYPE_CHECKING:
     from llmmw._chain import chain as chain
     from llmmw._chain import describe as describe
     from llmmw._client import Client as Client
+    from llmmw._config._advice import Advice as Advice
+    from llmmw._config._advice import advise as advise
+    from llmmw._config._file import Config as Config
+    from llmmw._config._file import load_config as load_config
+    from llmmw._config._file import to_toml as to_toml
     from llmmw._deltas import Delta as Delta
     from llmmw._deltas import PartDelta as PartDelta
     from llmmw._deltas import PartEnd as PartEnd
@@ -84,6 +91,10 @@ if TYPE_CHECKING:
 
 # Where each name stands; imported when it is first used, so that `import llmmw` costs nothing.
 _HOMES = {
+    "_config._advice": (
+        "Advice",
+        "advise",
+    ),
     "_attempts": ("Budget",),
     "_call": (
         "Call",
@@ -98,6 +109,11 @@ _HOMES = {
         "describe",
     ),
     "_client": ("Client",),
+    "_config._file": (
+        "Config",
+        "load_config",
+        "to_toml",
+    ),
     "_deltas": (
         "Delta",
         "PartDelta",
@@ -180,6 +196,7 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
+    "Advice",
     "Attempts",
     "Budget",
     "CachePoint",
@@ -188,6 +205,7 @@ __all__ = [
     "Choice",
     "Citation",
     "Client",
+    "Config",
     "CountTokens",
     "Delta",
     "Embed",
@@ -238,9 +256,12 @@ __all__ = [
     "ToolNames",
     "ToolResultPart",
     "Usage",
+    "advise",
     "chain",
     "default_stack",
     "describe",
+    "load_config",
+    "to_toml",
 ]
 
 

@@ -30,7 +30,7 @@ from llmmw._ledger import (
 from llmmw._listen import Gate
 from llmmw._request import Request
 from llmmw._response import Response
-from llmmw.errors import CallShed, LLMError, StreamInterrupted
+from llmmw.errors import CallShed, ConfigError, LLMError, StreamInterrupted
 
 __all__ = ["Budget", "History", "Plan", "Proposer", "Record", "Start"]
 
@@ -103,6 +103,11 @@ class Proposer(Protocol):
         """The next attempt it would make, or `None`. Pure; called after every event."""
 
 
+def _from_zero(budget: object, field: attrs.Attribute[float], given: object) -> None:
+    if type(given) not in {int, float} or not 0 <= given < math.inf:  # type: ignore[operator]
+        raise ConfigError(f"Budget({field.name}={given!r}): expected a number from 0 on")
+
+
 @attrs.define(eq=False)
 class Budget:
     """A token bucket for extra attempts, one account a destination.
@@ -115,9 +120,9 @@ class Budget:
     So on each destination, for every span of time: repetitions ≤ cap + ratio·calls + floor·t.
     """
 
-    ratio: float = 0.2
-    cap: float = 10.0
-    floor: float = 0.1
+    ratio: float = attrs.field(default=0.2, validator=_from_zero)
+    cap: float = attrs.field(default=10.0, validator=_from_zero)
+    floor: float = attrs.field(default=0.1, validator=_from_zero)
     _accounts: dict[str, tuple[float, float]] = attrs.field(factory=dict, init=False, repr=False)
 
     def balance(self, target: str, now: float) -> float:

@@ -1,18 +1,18 @@
-"""The client: what trio programs hold.
-
-It owns providers and background work, and builds the chain once.
-"""
+"""The client: what trio programs hold. It owns providers and background work."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Any, Literal, TypeVar, get_args
+from pathlib import Path
+from typing import Any, Literal, TypeVar
 
 import trio
 
+from llmmw._arguments import aimed, check_layers, check_on_interrupt, check_targets
 from llmmw._call import Call, Listener, OnInterrupt
 from llmmw._chain import Handler, Layer, Middleware, chain, describe
+from llmmw._config._file import Config, client_arguments
 from llmmw._instrument import Instrument
 from llmmw._ledger import CallEnded, CallStarted, Ledger
 from llmmw._listen import CallerListener
@@ -30,10 +30,11 @@ from llmmw._request import (
 )
 from llmmw._response import Embeddings, Generation, Response, Scores, TokenCount
 from llmmw._router import Router
+from llmmw._secret import guarded
 from llmmw._stack import default_stack
 from llmmw._stream import Stream
 from llmmw._tasks import Host, open_host, open_nursery
-from llmmw.errors import BadRequest, ConfigError, ListenerFailed, LLMError
+from llmmw.errors import BadRequest, ListenerFailed, LLMError
 from llmmw.policies import Timeout
 
 __all__ = ["Client"]
@@ -49,7 +50,8 @@ class Client(AbstractAsyncContextManager["Client"]):
             others are its fallbacks in the default stack.
         stack: middleware, outermost first, instead of `default_stack(*targets)`.
         providers: ready providers, used before installed ones of the same name.
-        options: options of installed providers by their name: `{"local": {"slots": 2}}`.
+        options: of installed providers by their name, `{"local": {"slots": 2}}`; a name of your
+            own with `use` is another account, `{"second": {"use": "openai", …}}`.
         plugins: the registry to look up providers in; default: what is installed.
         instruments: called with every event of every call.
     """
@@ -63,24 +65,35 @@ class Client(AbstractAsyncContextManager["Client"]):
         plugins: Plugins | None = None,
         instruments: Sequence[Instrument] = (),
     ) -> None:
-        for target in targets:
-            if not isinstance(target, str) or not all(target.partition(":")):
-                raise ConfigError(f'the target {target!r} is not of the form "provider:model"')
+        # Under both names, so that no frame of ours keeps a key as it was given.
+        self._options = options = {name: guarded(one) for name, one in (options or {}).items()}
+        check_targets(targets)
         self.targets = targets
         self.stack: tuple[Middleware, ...] = tuple(
             default_stack(*targets) if stack is None else stack
         )
-        for layer in self.stack:
-            if not callable(layer) or isinstance(layer, type):
-                raise ConfigError(f"the stack has {layer!r}: expected middleware, as Timeout(…)")
+        check_layers(self.stack)
         self._providers = tuple(providers)
-        self._options = options or {}
         self._plugins = plugins
         self._instruments = tuple(instruments)
         self._exit = AsyncExitStack()
         self._router: Router | None = None
         self._handler: Handler | None = None
         self._origin: Client | None = None
+
+    @classmethod
+    def from_config(
+        cls, source: Config | str | Path | None = None, *targets: str, **overrides: Any
+    ) -> Client:
+        """A client as a configuration says.
+
+        Args:
+            source: a `Config`, or its file; default: the file that `load_config` finds.
+            targets: in place of its model; several have `default_stack(*targets)`.
+            overrides: arguments of the client that go before the configuration's.
+        """
+        named, arguments = client_arguments(source, targets, overrides)
+        return cls(*named, **arguments)
 
     async def __aenter__(self) -> Client:
         if self._router is not None:
@@ -152,7 +165,7 @@ class Client(AbstractAsyncContextManager["Client"]):
         Raises:
             LLMError: if there is no answer; see `llmmw.errors`.
         """
-        request = self._aimed(generate_of(prompt, **parameters), model)
+        request = aimed(generate_of(prompt, **parameters), model, self.targets)
         face = CallerListener(listener) if listener is not None else None
         call = self._call(
             request, listener=face, on_interrupt=on_interrupt, tenant=tenant, sample=sample
@@ -180,7 +193,7 @@ class Client(AbstractAsyncContextManager["Client"]):
 
         Leaving the block cancels whatever still goes on for it.
         """
-        request = self._aimed(generate_of(prompt, **parameters), model)
+        request = aimed(generate_of(prompt, **parameters), model, self.targets)
         call = self._call(request, on_interrupt=on_interrupt, tenant=tenant, sample=sample)
         stream = Stream()
 
@@ -204,7 +217,7 @@ class Client(AbstractAsyncContextManager["Client"]):
     ) -> Embeddings:
         """One vector for each input; `parameters` are fields of `Embed`."""
         check_names(parameters, Embed)
-        request = self._aimed(Embed(inputs=inputs, **parameters), model)
+        request = aimed(Embed(inputs=inputs, **parameters), model, self.targets)
         return await self._answer(self._call(request), timeout, Embeddings)
 
     async def score(
@@ -218,7 +231,7 @@ class Client(AbstractAsyncContextManager["Client"]):
     ) -> Scores:
         """How well each option follows the prompt; higher is better."""
         check_names(parameters, Score)
-        request = self._aimed(Score(prompt=prompt, options=options, **parameters), model)
+        request = aimed(Score(prompt=prompt, options=options, **parameters), model, self.targets)
         return await self._answer(self._call(request), timeout, Scores)
 
     async def count_tokens(
@@ -233,7 +246,7 @@ class Client(AbstractAsyncContextManager["Client"]):
         """How many tokens the prompt has as the model would see it."""
         check_names(parameters, CountTokens)
         messages = conversation(prompt, system=system)
-        request = self._aimed(CountTokens(messages=messages, **parameters), model)
+        request = aimed(CountTokens(messages=messages, **parameters), model, self.targets)
         return await self._answer(self._call(request), timeout, TokenCount)
 
     @asynccontextmanager
@@ -270,8 +283,8 @@ class Client(AbstractAsyncContextManager["Client"]):
         """
 
         async def answer(request: Request) -> Response:
-            aimed = self._aimed(request, None if request.model else model)
-            return await self._answer(self._call(aimed), timeout, Response)
+            request = aimed(request, None if request.model else model, self.targets)
+            return await self._answer(self._call(request), timeout, Response)
 
         items = Items(
             requests,
@@ -285,18 +298,6 @@ class Client(AbstractAsyncContextManager["Client"]):
         async with items._opened():
             yield items
 
-    def _aimed(self, request: Request, model: str | None) -> Request:
-        """The request with a target: the call's own, else the request's, else the client's."""
-        target = request.model if model is None else model
-        if not target:
-            if not self.targets:
-                raise BadRequest(
-                    "no model was named: pass model=, or give the client a target, "
-                    'for example Client("local:smollm2")'
-                )
-            target = self.targets[0]
-        return request if request.model == target else request.replace(model=target)
-
     def _call(
         self,
         request: Request,
@@ -307,9 +308,7 @@ class Client(AbstractAsyncContextManager["Client"]):
         sample: int = 0,
     ) -> Call:
         host = self.host
-        if on_interrupt not in get_args(OnInterrupt):
-            words = ", ".join(get_args(OnInterrupt))
-            raise ConfigError(f"on_interrupt={on_interrupt!r}: expected one of {words}")
+        check_on_interrupt(on_interrupt)
         return Call(
             request,
             listener,

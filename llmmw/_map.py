@@ -22,7 +22,7 @@ from llmmw._response import Response
 from llmmw._tasks import open_nursery
 from llmmw.errors import BadRequest, LLMError
 
-__all__ = ["Item", "Items", "Progress", "Requests", "request_of"]
+__all__ = ["Item", "Items", "Progress", "Requests", "check_many", "request_of"]
 
 Requests: TypeAlias = Iterable[object] | AsyncIterable[object]
 _CLEAN_UP = 2.0
@@ -77,6 +77,18 @@ def request_of(item: object, defaults: Mapping[str, Any]) -> tuple[object, Reque
     return name, generate_of(prompt, **{**defaults, **row})
 
 
+def check_many(requests: object) -> None:
+    """Refuse what is not many requests.
+
+    Raises:
+        BadRequest: if it can't be iterated, or is a single request.
+    """
+    if not isinstance(requests, (Iterable, AsyncIterable)):
+        raise BadRequest(f"map takes an iterable of requests, not {requests!r}")
+    if isinstance(requests, (str, bytes, Mapping)):
+        raise BadRequest("map takes many requests; for a single one use ask")
+
+
 class _Source:
     """The inputs, numbered, out of any iterable; asked by one worker at a time."""
 
@@ -120,12 +132,9 @@ class Items:
     ) -> None:
         if type(concurrency) is not int or concurrency < 1:
             raise BadRequest(f"concurrency={concurrency!r}: expected a whole number from 1 on")
-        if not isinstance(requests, (Iterable, AsyncIterable)):
-            raise BadRequest(f"map takes an iterable of requests, not {requests!r}")
+        check_many(requests)
         if errors not in {"raise", "yield"}:
             raise BadRequest(f"errors={errors!r}: expected 'raise' or 'yield'")
-        if isinstance(requests, (str, bytes, Mapping)):
-            raise BadRequest("map takes many requests; for a single one use ask")
         self._source = _Source(requests)
         self._answer = answer
         self._defaults = defaults

@@ -21,6 +21,7 @@ def llmmw_commands() -> list[Spec]:
     """The commands of `llmmw`."""
     return [
         Spec("ask", "llmmw.cli.ask:ask", "ask one question"),
+        Spec("check", "llmmw.cli.check:check", "show a configuration and what is doubtful in it"),
         Spec("map", "llmmw.cli.map:map_file", "answer a file of questions"),
         Spec("plugins", "llmmw.cli.plugins:plugins", "list what is installed"),
     ]

@@ -100,8 +100,8 @@ class Plugins:
         forms = {one.name, short, f"{one.distribution}/{one.name}", f"{one.distribution}/{short}"}
         return not forms.isdisjoint(self.blocked)
 
-    def spec(self, kind: Kind, name: str) -> Spec:
-        """What a name stands for.
+    def named(self, kind: Kind, name: str) -> Named:
+        """The one offer of a name that counts, with its plugin loaded.
 
         Raises:
             PluginError: if there is no such name (the message says what exists), two
@@ -116,10 +116,19 @@ class Plugins:
         reason = self._load(usable[0])
         if reason:
             raise PluginError(reason)
-        return self._specs[usable[0].module, kind][name]
+        return usable[0]
 
-    def make(self, kind: Kind, name: str, options: Mapping[str, Any]) -> Any:
-        """Import what a name stands for and call it with the options.
+    def spec(self, kind: Kind, name: str) -> Spec:
+        """What a name stands for.
+
+        Raises:
+            PluginError: as `named`.
+        """
+        return self._specs[self.named(kind, name).module, kind][name]
+
+    def make(self, kind: Kind, name: str, options: Mapping[str, Any], *items: Any) -> Any:
+        """Import what a name stands for and call it with the options, and with `items` by
+        position, for a factory that takes some, as `Fallback(*targets)`.
 
         Raises:
             PluginError: as `spec`, or if the factory can't be imported.
@@ -128,8 +137,10 @@ class Plugins:
         spec = self.spec(kind, name)
         factory = resolve(spec)
         try:
-            return factory(**(spec.options | dict(options)))
-        except (ConfigError, LLMError):
+            return factory(*items, **(spec.options | dict(options)))
+        except (ConfigError, LLMError) as error:
+            # The frames of a factory hold options, and what is half made and has no repr yet.
+            error.__traceback__ = None
             raise
         except TypeError as error:
             raise ConfigError(f"options of the {kind} {name!r}: {error}") from error

@@ -60,7 +60,8 @@ class Router:
         host: keeps the providers alive.
         providers: ready providers, used before installed ones of the same name.
         plugins: where others are looked up; made when the first is needed.
-        options: options of installed providers, by their name.
+        options: options of installed providers, by their name; with `use`, of an account of
+            that provider under a name of its own.
     """
 
     host: Host
@@ -87,6 +88,8 @@ class Router:
         except LLMError as error:
             error.provider = error.provider or name
             error.model = error.model or model
+            # The frames of a provider hold what its host sent, which may be the key.
+            error.__traceback__ = None
             raise
         if warnings:
             response = response.replace(warnings=(*response.warnings, *warnings))
@@ -127,10 +130,11 @@ class Router:
         if self.plugins is None:
             self.plugins = Plugins()
         options = {"name": name, **self.options.get(name, {})}
+        use = str(options.pop("use", name))
         try:
-            made = self.plugins.make("provider", name, options)
+            made = self.plugins.make("provider", use, options)
         except PluginError as error:
-            if name in self.plugins.names("provider"):
+            if use != name or use in self.plugins.names("provider"):
                 raise
             raise NotFound(str(error)) from error
         if not isinstance(made, Provider):

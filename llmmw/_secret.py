@@ -33,19 +33,29 @@ class Secret:
         raise TypeError("a Secret is neither copied to another process nor stored")
 
 
-_ENDINGS = ("key", "token", "secret", "password")
+_ENDINGS = ("key", "token", "secret", "password", "authorization")
 
 
 def guarded(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options with each text that by its name is a secret put into a `Secret`.
+    """The options with each text that by its name is a secret put into a `Secret`, in tables
+    inside them too, as `headers` is one.
 
     `env:NAME` and `file:PATH` only say where a secret is, so they stay readable.
     """
-    return {
-        name: Secret(given)
-        if isinstance(given, str)
-        and name.endswith(_ENDINGS)
-        and not given.startswith(("env:", "file:"))
-        else given
-        for name, given in options.items()
-    }
+    return {name: _guarded(name, given) for name, given in options.items()}
+
+
+_DEEPEST = 32
+
+
+def _guarded(name: object, given: Any, depth: int = 0) -> Any:
+    named = isinstance(name, str) and name.lower().endswith(_ENDINGS)
+    if depth > _DEEPEST:
+        return given
+    if isinstance(given, Mapping):
+        return {k: _guarded(name if named else k, one, depth + 1) for k, one in given.items()}
+    if isinstance(given, list):
+        return [_guarded(name, one, depth + 1) for one in given]
+    if named and isinstance(given, str) and not given.startswith(("env:", "file:")):
+        return Secret(given)
+    return given

@@ -18,7 +18,7 @@ from llmmw._parts import MediaPart, TextPart
 from llmmw._response import Generation, Response
 from llmmw.errors import LLMError, ProtocolError
 
-__all__ = ["Stream"]
+__all__ = ["Stream", "TextPieces"]
 
 _MOST_BYTES = 64 * 2**20
 
@@ -115,22 +115,33 @@ class Stream:
         return self._response or self._fold.response()
 
 
+class TextPieces:
+    """Picks the pieces of text out of an answer's deltas, without reasoning and refusals."""
+
+    def __init__(self) -> None:
+        self._wanted = False
+
+    def __call__(self, delta: Delta) -> str:
+        """The text of a delta; empty if it has none."""
+        if isinstance(delta, (PartStart, PartDelta)) and delta.candidate != 0:
+            return ""
+        if isinstance(delta, PartStart):
+            self._wanted = isinstance(delta.part, TextPart) and not delta.part.refusal
+        return delta.text if isinstance(delta, PartDelta) and self._wanted else ""
+
+
 class _Texts:
     """The pieces of text of a stream. No generator, since one that is left early would warn."""
 
     def __init__(self, deltas: Stream) -> None:
         self._deltas = deltas
-        self._wanted = False
+        self._piece = TextPieces()
 
     def __aiter__(self) -> AsyncIterator[str]:
         return self
 
     async def __anext__(self) -> str:
         async for delta in self._deltas:
-            if isinstance(delta, (PartStart, PartDelta)) and delta.candidate != 0:
-                continue
-            if isinstance(delta, PartStart):
-                self._wanted = isinstance(delta.part, TextPart) and not delta.part.refusal
-            elif isinstance(delta, PartDelta) and delta.text and self._wanted:
-                return delta.text
+            if text := self._piece(delta):
+                return text
         raise StopAsyncIteration

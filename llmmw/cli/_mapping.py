@@ -11,14 +11,12 @@ import attrs
 import click
 import trio
 
-from llmmw._client import Client
 from llmmw._map import Item, Requests
-from llmmw._plugins import Plugins
 from llmmw._response import Generation
 from llmmw.cli._journal import Journal, open_journal
 from llmmw.cli._lines import PipedLines, count_lines, is_piped, lines_of, spooled
 from llmmw.cli._meter import Meter
-from llmmw.cli._model import check_target
+from llmmw.cli._model import Setup
 from llmmw.cli._out import Output
 from llmmw.cli._progress import Display, downloads, open_display
 from llmmw.cli._rows import Feed, PipedFeed, Reader, answer_of, encode, error_of
@@ -33,8 +31,7 @@ _TICK = 0.5
 class Wanted:
     """What the options say."""
 
-    plugins: Plugins
-    models: list[str]
+    setup: Setup
     defaults: Mapping[str, Any]
     concurrency: int
     timeout: float | None
@@ -47,7 +44,7 @@ class Wanted:
 
         def check(target: object) -> None:
             if target not in known:
-                check_target(target, self.plugins)
+                self.setup.check_target(target)
                 known.add(target)
 
         return Feed(lines_of(file), reader, self.defaults, check)
@@ -100,7 +97,7 @@ class Run:
         self.meter.begun = trio.current_time()
         wanted = self.wanted
         hears = [downloads(self.display), self.meter.hear]
-        client = Client(*wanted.models, plugins=wanted.plugins, instruments=hears)
+        client = wanted.setup.client(hears)
         answers = client.map(
             requests,
             concurrency=wanted.concurrency,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -12,7 +13,7 @@ import orjson
 from llmmw._request import generate_of
 from llmmw.errors import BadRequest
 
-__all__ = ["asking_options", "check_parameters"]
+__all__ = ["asking_options", "check_parameters", "config_option"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,6 +42,14 @@ def _seconds(ctx: click.Context, option: click.Parameter, given: float | None) -
     return given
 
 
+config_option = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The configuration. Default: the file that LLMMW_CONFIG names, else llmmw/config.toml in "
+    "your configuration folder.",
+)
+
 _ASKING = (
     click.option(
         "-m",
@@ -48,8 +57,8 @@ _ASKING = (
         "models",
         multiple=True,
         metavar="PROVIDER:MODEL",
-        help="The model to ask; further ones are its fallbacks, in their order. Default: "
-        "LLMMW_MODEL, else the configuration's model, else local:smollm2.",
+        help="The model to ask. Further ones are its fallbacks, in their order, in the default "
+        "stack. Default: LLMMW_MODEL, else the configuration's model, else local:smollm2.",
     ),
     click.option("-s", "--system", metavar="TEXT", help="What the model is told first."),
     click.option(
@@ -69,11 +78,12 @@ _ASKING = (
         metavar="SECONDS",
         help="For each call, with its retries.",
     ),
+    config_option,
 )
 
 
 def asking_options(command: F) -> F:
-    """Gives a command the options -m, -s, -p and --timeout."""
+    """Gives a command the options -m, -s, -p, --timeout and --config."""
     for option in reversed(_ASKING):
         command = option(command)
     return command

@@ -15,10 +15,9 @@ from llmmw._client import Client
 from llmmw._instrument import Instrument
 from llmmw._messages import Message
 from llmmw._parts import MediaPart, TextPart
-from llmmw._plugins import Plugins
 from llmmw._request import Request, generate_of
 from llmmw._response import Generation
-from llmmw.cli._model import choose_models
+from llmmw.cli._model import Setup, set_up
 from llmmw.cli._options import asking_options, check_parameters
 from llmmw.cli._out import Output, open_output
 from llmmw.cli._progress import downloads, open_display
@@ -62,6 +61,7 @@ def ask(
     system: str | None,
     parameters: dict[str, Any],
     timeout: float | None,
+    config: Path | None,
     schema: Path | None,
     attachments: tuple[Path, ...],
     as_json: bool,
@@ -92,11 +92,10 @@ def ask(
     if schema is not None:
         given["output"] = _schema(schema)
     check_parameters(given)
-    plugins = Plugins()
-    chosen = choose_models(models, plugins)
+    setup = set_up(models, config)
     request = _request(_prompt(words), attachments, given)
     with open_output() as file:
-        question = Question(plugins, chosen, request, timeout, Output(file))
+        question = Question(setup, request, timeout, Output(file))
         question.answer(as_json=as_json, verbose=verbose)
 
 
@@ -148,8 +147,7 @@ def _request(prompt: str, attachments: tuple[Path, ...], given: dict[str, Any]) 
 class Question:
     """One call and where its answer is printed."""
 
-    plugins: Plugins
-    models: list[str]
+    setup: Setup
     request: Request
     timeout: float | None
     output: Output
@@ -162,7 +160,7 @@ class Question:
             instruments: list[Instrument] = [downloads(display)]
             if verbose:
                 instruments.append(self._watch)
-            client = Client(*self.models, plugins=self.plugins, instruments=instruments)
+            client = self.setup.client(instruments)
             try:
                 response = trio.run(self._row if as_json else self._stream, client)
             finally:

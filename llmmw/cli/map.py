@@ -8,10 +8,9 @@ from typing import Any
 
 import click
 
-from llmmw._plugins import Plugins
 from llmmw.cli._lines import open_input
 from llmmw.cli._mapping import Wanted, map_into_file, map_straight
-from llmmw.cli._model import choose_models
+from llmmw.cli._model import set_up
 from llmmw.cli._options import asking_options, check_parameters
 from llmmw.cli._out import Output, open_output
 from llmmw.cli._run import FAILED
@@ -47,6 +46,7 @@ def map_file(
     system: str | None,
     parameters: dict[str, Any],
     timeout: float | None,
+    config: Path | None,
     concurrency: int,
     fresh: bool,
     quiet: bool,
@@ -79,10 +79,8 @@ def map_file(
     """  # noqa: D301 (click wants the character)
     defaults = parameters | ({} if system is None else {"system": system})
     check_parameters(defaults)
-    plugins = Plugins()
     wanted = Wanted(
-        plugins=plugins,
-        models=choose_models(models, plugins, quiet=quiet),
+        setup=set_up(models, config, quiet=quiet),
         defaults=defaults,
         concurrency=concurrency,
         timeout=timeout,

@@ -64,6 +64,10 @@ class Server:
     requests: list[Received] = attrs.field(factory=list)
     connections: int = 0
     """How many connections were opened."""
+    alive: int = 0
+    """How many of them are open."""
+    idle: trio.Event = attrs.field(factory=trio.Event)
+    """Set when the last open connection is closed; a new one has a new event."""
     left: trio.Event = attrs.field(factory=trio.Event)
     """Set when a client leaves before its answer ends."""
     left_at: float = 0.0
@@ -76,22 +80,43 @@ async def open_server(answers: Answering | Iterable[Answer] | Answer) -> AsyncIt
 
     Args:
         answers: an async function of each request; or one answer for all; or answers in turn,
-            the last one again and again.
+            the last one again and again. What the function raises, the block raises.
     """
-    answer = answers if callable(answers) else _in_turn(answers)
+    given = answers if callable(answers) else _in_turn(answers)
+    failures: list[Exception] = []
+
+    async def answer(received: Received) -> Answer:
+        try:
+            return await given(received)
+        except Exception as error:
+            failures.append(error)
+            raise
+
     async with open_nursery() as nursery:
         serve = functools.partial(trio.serve_tcp, host="127.0.0.1", port=0)
         server = Server("")
 
         async def handle(stream: trio.SocketStream) -> None:
             server.connections += 1
-            await _converse(stream, server, answer)
+            server.alive += 1
+            if server.idle.is_set():
+                server.idle = trio.Event()
+            try:
+                await _converse(stream, server, answer)
+            finally:
+                server.alive -= 1
+                if not server.alive:
+                    server.idle.set()
 
         listeners = await nursery.start(serve, handle)
         port = listeners[0].socket.getsockname()[1]
         server.url = f"http://127.0.0.1:{port}"
         try:
             yield server
+        except Exception as error:
+            if not failures:
+                raise
+            raise failures[0] from error  # a client that failed did so because of it
         finally:
             nursery.cancel_scope.cancel()
 
@@ -115,9 +140,10 @@ async def _converse(stream: trio.SocketStream, server: Server, answer: Answering
             if received is None:
                 return
             server.requests.append(received)
+            cut = True
             try:
                 async with open_nursery() as nursery:
-                    nursery.start_soon(_watch, stream, server, nursery.cancel_scope)
+                    nursery.start_soon(_watch, stream, line, server, nursery.cancel_scope)
                     cut = await _send(stream, line, await answer(received))
                     nursery.cancel_scope.cancel()
             except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -128,11 +154,15 @@ async def _converse(stream: trio.SocketStream, server: Server, answer: Answering
             line.start_next_cycle()
 
 
-async def _watch(stream: trio.SocketStream, server: Server, scope: trio.CancelScope) -> None:
-    """A client says nothing while it hears an answer, so whatever can be read is its leaving."""
+async def _watch(
+    stream: trio.SocketStream, line: h11.Connection, server: Server, scope: trio.CancelScope
+) -> None:
+    """A client says nothing while it hears an answer, so whatever can be read is its leaving;
+    or, once all is on its way, its next request."""
     await trio.lowlevel.wait_readable(stream.socket)
-    _leave(server)
-    scope.cancel()
+    if line.our_state is not h11.DONE:
+        _leave(server)
+        scope.cancel()
 
 
 def _leave(server: Server) -> None:
@@ -144,7 +174,10 @@ async def _received(stream: trio.SocketStream, line: h11.Connection) -> Received
     head: h11.Request | None = None
     body = bytearray()
     while True:
-        event = line.next_event()
+        try:
+            event = line.next_event()
+        except h11.RemoteProtocolError:  # a client that speaks TLS, for example
+            return None
         if event is h11.NEED_DATA:
             try:
                 line.receive_data(await stream.receive_some())
@@ -174,13 +207,18 @@ async def _send(stream: trio.SocketStream, line: h11.Connection, answer: Answer)
         headers["Transfer-Encoding"] = "chunked"
     rows = [(name.encode(), told.encode("latin-1")) for name, told in headers.items()]
     head = h11.Response(status_code=answer.status, headers=rows)
-    await stream.send_all(line.send(head) or b"")
-    for piece in [answer.body] if answer.pieces is None else answer.pieces:
+    data = line.send(head) or b""
+    if answer.pieces is None and answer.body:
+        data += line.send(h11.Data(data=answer.body)) or b""
+    if answer.pieces is None and not answer.cut:
+        data += line.send(h11.EndOfMessage()) or b""
+    await stream.send_all(data)  # in one go, so that no next request comes before its end
+    for piece in answer.pieces or ():
         if isinstance(piece, bytes):
             if piece:
                 await stream.send_all(line.send(h11.Data(data=piece)) or b"")
         else:
             await piece()
-    if not answer.cut:
+    if answer.pieces is not None and not answer.cut:
         await stream.send_all(line.send(h11.EndOfMessage()) or b"")
     return answer.cut

@@ -2,13 +2,14 @@
 tables that turn what hosts say into errors and limits."""
 
 from llmmw._secret import Secret as Secret
+from llmmw._secret import guarded as guarded
 from llmmw.wire._errors import ErrorRow as ErrorRow
 from llmmw.wire._http import Http as Http
-from llmmw.wire._http import Reply as Reply
 from llmmw.wire._json import dumps as dumps
 from llmmw.wire._json import loads as loads
 from llmmw.wire._keys import Key as Key
 from llmmw.wire._keys import KeyOption as KeyOption
+from llmmw.wire._reply import Reply as Reply
 from llmmw.wire._sse import SSEDecoder as SSEDecoder
 from llmmw.wire._sse import SSEEvent as SSEEvent
 
@@ -22,5 +23,6 @@ __all__ = [
     "SSEEvent",
     "Secret",
     "dumps",
+    "guarded",
     "loads",
 ]

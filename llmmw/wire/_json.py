@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import orjson
@@ -10,6 +11,9 @@ import orjson
 from llmmw.errors import BadRequest, ProtocolError
 
 __all__ = ["dumps", "loads"]
+
+
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 def dumps(body: object) -> bytes:
@@ -25,7 +29,8 @@ def dumps(body: object) -> bytes:
 
 
 def loads(data: bytes | str) -> Any:
-    """What a host sent. `NaN` and `Infinity`, which some send, are taken.
+    """What a host sent. `NaN` and `Infinity`, which some send, are taken; halves of characters,
+    which are no Unicode, become U+FFFD.
 
     Raises:
         ProtocolError: if it is no JSON.
@@ -35,7 +40,11 @@ def loads(data: bytes | str) -> Any:
     except orjson.JSONDecodeError:
         pass
     try:
-        return json.loads(data)
+        told = json.loads(data)
+        written = json.dumps(told, ensure_ascii=False)
+        if not _HALF.search(written):
+            return told
+        return json.loads(written.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
     except (ValueError, RecursionError):
         kind = "nothing" if not data else "no JSON"
     raise ProtocolError(f"the host sent {kind} where JSON belongs")

@@ -83,15 +83,20 @@ class Key:
     async def _read(self) -> Secret | None:
         source = self.source
         if source is None:
-            found = [os.environ[name] for name in self.variables if os.environ.get(name)]
-            return _checked(Secret(found[0]), self.where) if found else None
+            name = next((name for name in self.variables if os.environ.get(name)), None)
+            return None if name is None else _checked(Secret(os.environ[name]), self.where)
         if isinstance(source, Secret):
             return _checked(source, self.where)
         if not isinstance(source, str):
-            return await self._called(source)
+            return _checked(await self._called(source), self.where)
         kind, _, place = source.partition(":")
-        text = os.environ.get(place, "") if kind == "env" else await _contents(place)
-        return _checked(Secret(text), self.where)
+        if kind == "file":
+            return _checked(await _contents(place), self.where)
+        if not os.environ.get(place):
+            raise AuthenticationFailed(
+                f"there is no API key: the variable {place} is not set", processed=False
+            )
+        return _checked(Secret(os.environ[place]), self.where)
 
     async def _called(self, source: Callable[[], object]) -> Secret:
         try:
@@ -103,17 +108,17 @@ class Key:
         except Exception as error:
             what = type(error).__name__
             raise AuthenticationFailed(f"{self.where} failed: {what}", processed=False) from error
-        if not isinstance(given, (str, Secret)):
-            raise AuthenticationFailed(
-                f"{self.where} gave a {type(given).__name__}, no text", processed=False
-            )
-        return _checked(given if isinstance(given, Secret) else Secret(given), self.where)
+        if isinstance(given, (str, Secret)):
+            return given if isinstance(given, Secret) else Secret(given)
+        what = type(given).__name__
+        del given  # it may be a key all the same, as bytes
+        raise AuthenticationFailed(f"{self.where} gave a {what}, no text", processed=False)
 
 
-async def _contents(place: str) -> str:
+async def _contents(place: str) -> Secret:
     try:
         async with await trio.open_file(await trio.Path(place).expanduser(), "rb") as file:
-            return (await file.read(_MOST_BYTES)).decode("ascii", "replace")
+            return Secret((await file.read(_MOST_BYTES)).decode("ascii", "replace"))
     except (OSError, RuntimeError, ValueError) as error:
         message = f"the file of the API key, {place}, can't be read: {error}"
         raise AuthenticationFailed(message, processed=False) from error

@@ -42,7 +42,7 @@ class Scrubber:
         secrets: the secrets known from the start.
     """
 
-    __slots__ = ("_blocks", "_runs", "_secrets", "_whole")
+    __slots__ = ("__weakref__", "_blocks", "_runs", "_secrets", "_whole")
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets: set[str] = set()

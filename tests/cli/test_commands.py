@@ -7,11 +7,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from llmmw._config._file import load_config
 from llmmw._ledger import DownloadProgress
 from llmmw._plugins import Named, Plugins
 from llmmw._response import Finish, Generation, Usage
@@ -130,14 +132,22 @@ def test_a_full_disk_and_a_closed_pipe_are_met_once(
     assert (process.returncode, told) == (141, "")
 
 
+def read_all(terminal: int) -> str:
+    """What a process writes on its terminal until it ends."""
+    pieces = []
+    with suppress(OSError), open(terminal, "rb", buffering=0) as file:
+        while piece := file.read(65536):
+            pieces.append(piece)
+    return b"".join(pieces).decode()
+
+
 def test_plugins_on_a_terminal_is_a_table(start: Callable[..., subprocess.Popen[str]]) -> None:
     mine, theirs = os.openpty()
     env = os.environ | {"TERM": "xterm", "COLUMNS": "100"}
     with start("plugins", stdout=theirs, stdin=subprocess.DEVNULL, env=env) as process:
         os.close(theirs)
+        seen = read_all(mine)
         assert process.wait(10) == 0
-        seen = os.read(mine, 65536).decode()
-        os.close(mine)
         assert "\x1b[32mready" in seen
         assert "does as it is told" in seen
 
@@ -148,22 +158,22 @@ def test_the_model_is_named_or_set_or_configured_or_small(
     here = [one for one in Plugins().found if one.distribution in {"llmmw", "llmmw-echo"}]
     bare = Plugins(here, [])
     local = Plugins([*here, Named("provider", "local", "llmmw_echo", "llmmw-local", "1")], [])
-    monkeypatch.setattr("llmmw.cli._model.check_target", lambda target, plugins: None)
+    monkeypatch.setattr("llmmw.cli._model.check_target", lambda *given: None)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.delenv("LLMMW_CONFIG", raising=False)
     monkeypatch.delenv("LLMMW_MODEL", raising=False)
     with pytest.raises(ConfigError) as none:
-        choose_models([], bare)
+        choose_models([], bare, load_config())
     for place in ("-m", "LLMMW_MODEL", "configuration", "local:smollm2"):
         assert place in str(none.value)
-    assert choose_models([], local) == ["local:smollm2"]
+    assert choose_models([], local, load_config()) == ["local:smollm2"]
     assert capsys.readouterr().err.startswith("using local:smollm2 (")
     (tmp_path / "llmmw").mkdir()
     (tmp_path / "llmmw/config.toml").write_text('model = "echo:configured"')
-    assert choose_models([], local) == ["echo:configured"]
+    assert choose_models([], local, load_config()) == ["echo:configured"]
     monkeypatch.setenv("LLMMW_MODEL", "echo:set")
-    assert choose_models([], bare) == ["echo:set"]
-    assert choose_models(["echo:a", "echo:b"], bare) == ["echo:a", "echo:b"]
+    assert choose_models([], bare, load_config()) == ["echo:set"]
+    assert choose_models(["echo:a", "echo:b"], bare, load_config()) == ["echo:a", "echo:b"]
     assert capsys.readouterr().err == ""
 
 

@@ -4,8 +4,10 @@ How a block is checked stands in its info string:
 
 - `python`: the blocks of a page run in order, as one program, in a process and folder of its own;
 - `python stub`: only its syntax;
+- `python from PATH`: stands in that file of the repository, word for word;
 - `sh`: runs with bash where `docs` and `plugins` can be reached; lines that install something
-  must be in `INSTALLATIONS`, and are left to CI;
+  must be in `INSTALLATIONS`, and are left to CI, but for editable installations of what the page
+  itself has written, which are played;
 - `text output`: exactly what the block before it prints;
 - `toml`, `json`, `jsonl`: parses;
 - `text`: nothing.
@@ -41,11 +43,14 @@ RUNNER = Path(__file__).with_name("run_page.py")
 MAKE_REFERENCE = DOCS / "make_reference.py"
 DOORS = [
     "llmmw",
+    "llmmw.aio",
     "llmmw.errors",
     "llmmw.plugin",
     "llmmw.policies",
     "llmmw.sim",
+    "llmmw.sync",
     "llmmw.testing",
+    "llmmw.wire",
 ]
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 
@@ -56,12 +61,18 @@ INSTALLATIONS = {
     "python3 -m pip install . ./plugins/llmmw-local"
     " && llmmw map docs/examples/questions.jsonl -o answers.jsonl",
     "python3 -m pip install tox && python3 -m tox",
+    "python3 -m pip install . ./plugins/llmmw-openai",
     "python3 -m pip install . ./plugins/llmmw-local ./plugins/llmmw-echo",
     "python3 -m pip install -U pip && python3 -m pip install -r plugins/editable.txt --group dev",
     "python3 -m pip install -e ./llmmw-shout",
 }
+PLAYED = re.compile(r"python3 -m pip install -e (\./llmmw-\w+)")
 INSTALLS = re.compile(r"\b(pip|venv|tox|uv|conda|apt|apt-get|brew)\b")
-NEEDS = {"llmmw_echo": re.compile(r"\becho:"), "llmmw_local": re.compile(r"\blocal:|llmmw local\b")}
+NEEDS = {
+    "llmmw_echo": re.compile(r"\becho:"),
+    "llmmw_local": re.compile(r"\blocal:|llmmw local\b"),
+    "llmmw_openai": re.compile(r"\b(openai|together|vllm|ollama):"),
+}
 
 
 class Block(NamedTuple):
@@ -103,6 +114,13 @@ def check_shell(block: Block) -> Iterator[str]:
             yield f"line {block.line}: not in INSTALLATIONS: {line}"
 
 
+def check_excerpt(block: Block) -> Iterator[str]:
+    path = block.info.removeprefix("python from ")
+    source = ROOT / path
+    if not source.is_file() or block.code not in source.read_text("utf-8"):
+        yield f"line {block.line}: does not stand in {path}"
+
+
 CHECKS: dict[str, Callable[[Block], Iterable[str]]] = {
     "python": parses(lambda code: compile(code, "block", "exec")),
     "python stub": parses(lambda code: compile(code, "block", "exec")),
@@ -120,7 +138,9 @@ def wrong_blocks(text: str) -> list[str]:
     found: list[str] = []
     before = ""
     for block in blocks_of(text):
-        if block.info not in CHECKS:
+        if block.info.startswith("python from "):
+            found += check_excerpt(block)
+        elif block.info not in CHECKS:
             found.append(f"line {block.line}: nobody checks a block of kind {block.info!r}")
         else:
             found += CHECKS[block.info](block)
@@ -134,10 +154,14 @@ def runnable(block: Block) -> str:
     """What of a block is run."""
     if block.info != "sh":
         return block.code
-    return "".join(
-        "\n" if line.rstrip("\n") in INSTALLATIONS else line
-        for line in block.code.splitlines(keepends=True)
-    )
+    return "".join(f"{_runnable(line)}\n" for line in block.code.splitlines())
+
+
+def _runnable(line: str) -> str:
+    if line not in INSTALLATIONS:
+        return line
+    played = PLAYED.fullmatch(line)
+    return f'python "{RUNNER}" --install {played[1]}' if played else ""
 
 
 def wrong_runs(name: str, text: str, folder: Path) -> list[str]:
@@ -151,10 +175,13 @@ def wrong_runs(name: str, text: str, folder: Path) -> list[str]:
     found = [f"line {row['line']}: {row['error']}" for row in told if row["error"]]
     printed = {row["line"]: row["printed"] for row in told if not row["error"]}
     for block, after in pairwise(blocks):
-        told_so = after.code if after.info == "text output" else ""
         said = printed.get(block.line)
-        if told_so and said is not None and said.rstrip() != told_so.rstrip():
-            found.append(f"line {after.line}: another output:\n{said}\nthe page says:\n{told_so}")
+        if after.info != "text output" or said is None:
+            continue
+        if said.rstrip() != after.code.rstrip():
+            found.append(
+                f"line {after.line}: another output:\n{said}\nthe page says:\n{after.code}"
+            )
     return found
 
 
@@ -164,10 +191,14 @@ def run_page(job: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
     work.mkdir()
     for name in ("docs", "plugins"):
         (work / name).symlink_to(ROOT / name)
+    site = folder / "site"
+    site.mkdir()
     (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
     mine = {k: v for k, v in os.environ.items() if not k.startswith("LLMMW_") or k == "LLMMW_CACHE"}
     mine["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     mine["XDG_CONFIG_HOME"] = str(folder / "config")
+    mine["PYTHONPATH"] = str(site)
+    mine["PYTHONDONTWRITEBYTECODE"] = "1"  # a file may be written twice within a second
     command = [sys.executable, "-W", "error", str(RUNNER)]
     done = subprocess.run(
         [*command, str(folder / "job.json"), str(folder / "result.json")],
@@ -222,6 +253,8 @@ def test_every_installation_stands_in_some_page() -> None:
         ("Text.\n\n    indented = 1\n", "nobody checks a block of kind ''"),
         ("```sh\npip install llmmw\n```", "not in INSTALLATIONS"),
         ("```text output\n1\n```", "output of nothing"),
+        ("```python from docs/none.py\n1\n```", "does not stand in docs/none.py"),
+        ("```python from docs/make_reference.py\nnothing_like_it\n```", "does not stand in"),
         ("```toml\na = 1\n```\n\n```text output\n1\n```", "output of nothing"),
         ("- item\n\n  ```toml\n  a = \n  ```", "toml does not parse"),
     ],
@@ -238,6 +271,7 @@ def test_a_wrong_block_is_found(page: str, wrong: str) -> None:
         ("```python\na = 1\n```\n\n```python\nassert a == 2\n```", "AssertionError"),
         ("```python\nprint(1)\n```\n\n```text output\n2\n```", "another output"),
         ("```sh\necho 1\n```\n\n```text output\n2\n```", "another output"),
+        ("```sh\necho 1\n```\n\n```text output\n```", "another output"),
         ("```sh\nfalse\ntrue\n```", "exit status 1"),
         ("```sh\nfalse | true\n```", "exit status 1"),
         ("```sh\nllmmw nothing\n```", "nothing"),
@@ -331,6 +365,25 @@ def test_a_wrong_link_is_found(tmp_path: Path) -> None:
     page.write_text("[a](other.md) [b](other.md#a-heading-here) [c](#none) [d](gone.md)\n")
     assert [found.split(":")[0] for found in wrong_links(page)] == ["#none", "gone.md"]
     assert reachable(page) == {page, tmp_path / "other.md"}
+
+
+# Hosts.
+
+
+@pytest.mark.plugins
+def test_every_host_stands_in_the_table_of_keys() -> None:
+    from llmmw_openai._presets import PRESETS
+
+    text = (DOCS / "how-to/keys.md").read_text("utf-8")
+    rows = {
+        row[0]: row[1:]
+        for row in re.findall(r"^\| `(\S+)` \| (.*) \| (.*) \|$", text, re.MULTILINE)
+    }
+    assert list(rows) == list(PRESETS)
+    for name, preset in PRESETS.items():
+        keys, url = (re.findall(r"`(\w+)`", cell) for cell in rows[name])
+        assert keys == [*preset.keys, *re.findall(r"{(\w+)}", preset.base_url)]
+        assert url == [re.sub(r"\W", "_", name).upper() + "_BASE_URL"]
 
 
 # The reference.

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-import uuid
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
-import orjson
 
 from llmmw import (
     Citation,
@@ -21,10 +20,12 @@ from llmmw import (
     MediaPart,
     ReasoningPart,
     Response,
+    TextPart,
     TokenLogprob,
 )
 from llmmw.errors import ProtocolError
 from llmmw.plugin import ResponseBuilder
+from llmmw_openai._calls import Called, Calls
 from llmmw_openai._logprobs import logprobs_of
 from llmmw_openai._usage import finish_of, usage_of
 
@@ -33,6 +34,8 @@ __all__ = ["Answer"]
 Json = Mapping[str, Any]
 
 _MOST_CANDIDATES = 1000
+_LAST = 1e15
+"""No time is later: seconds since 1970."""
 
 
 def _object(item: Any) -> Json:
@@ -53,11 +56,8 @@ class _Choice:
 
     finish: Json | None = None
     """The choice that told why it ended."""
-    calls: dict[object, str] = attrs.field(factory=dict)
-    """The id of each tool call that has begun, by the key under which its pieces come."""
-    waiting: dict[object, str] = attrs.field(factory=dict)
-    """Arguments of calls whose name has not come yet."""
-    details: dict[object, dict[str, Any]] = attrs.field(factory=dict)
+    calls: Calls = attrs.field(factory=Calls)
+    details: dict[int, dict[str, Any]] = attrs.field(factory=dict)
     """OpenRouter's blocks of reasoning, which it wants to see again as they are."""
     loose: bool = False
     """Whether some of these blocks came while no reasoning was told."""
@@ -73,13 +73,15 @@ class Answer:
     """The host, under which parts keep what only it understands."""
     alternatives: int | None = None
     """How many alternatives of a token were asked for."""
-    ended: bool = attrs.field(default=False, init=False)
-    """Whether the host said that this was all."""
+    count: int = 1
+    """How many candidates were asked for."""
+    sound: str = "wav"
+    """The form of audio that was asked for."""
     _choices: dict[int, _Choice] = attrs.field(factory=dict, init=False)
     _usage: Json | None = attrs.field(default=None, init=False)
     _beside: dict[str, Any] = attrs.field(factory=dict, init=False)
 
-    async def take(self, chunk: Json) -> None:
+    async def take(self, chunk: Json, *, whole: bool = False) -> None:
         """Read a piece, or a whole answer."""
         choices = _objects(chunk.get("choices"))
         if choices:
@@ -93,22 +95,29 @@ class Answer:
             if isinstance(place, Mapping) and place:
                 self._usage = place
         for choice in choices:
-            await self._choice(choice)
+            await self._choice(choice, whole)
 
     @property
     def finished(self) -> bool:
-        """Whether every candidate that has begun has told why it ended."""
-        return bool(self._choices) and all(c.finish is not None for c in self._choices.values())
+        """Whether every candidate has told why it ended. An empty word is none here, since some
+        hosts send it with each piece."""
+        finishes = [_object(known.finish).get("finish_reason") for known in self._choices.values()]
+        return len(finishes) >= self.count and all(finishes)
 
-    async def _choice(self, choice: Json) -> None:
+    async def _choice(self, choice: Json, whole: bool) -> None:
         number = choice.get("index")
         at = number if isinstance(number, int) and 0 <= number < _MOST_CANDIDATES else 0
         known = self._choices.setdefault(at, _Choice())
-        delta = _object(choice.get("delta")) or _object(choice.get("message"))
+        # Some hosts send both: in a piece the message repeats what was told, in a whole answer
+        # the delta is empty.
+        in_pieces = not whole and isinstance(choice.get("delta"), Mapping)
+        delta = _object(choice.get("delta" if in_pieces else "message"))
         logprobs = logprobs_of(choice.get("logprobs"), self.alternatives)
+        refused = logprobs_of(choice.get("logprobs"), self.alternatives, "refusal")
         await self._reasoning(delta, known, at)
         await self._content(delta.get("content") or choice.get("text"), logprobs, at)
-        await self.builder.text(_text(delta.get("refusal")), refusal=True, candidate=at)
+        refusal = _text(delta.get("refusal"))
+        await self.builder.text(refusal, logprobs=refused, refusal=True, candidate=at)
         for one in _objects(delta.get("annotations")):
             cited = _citation(one)
             if cited is not None:
@@ -118,11 +127,14 @@ class Answer:
         for name, piece in _object(delta.get("audio")).items():
             before = known.audio.get(name, "") if name in {"data", "transcript"} else ""
             known.audio[name] = before + str(piece)
-        for place, call in enumerate(_objects(delta.get("tool_calls"))):
-            await self._call(call, place, known, at)
+        pieces = [*_objects(delta.get("tool_calls"))]
         function = _object(delta.get("function_call"))
         if function.get("name") or function.get("arguments"):
-            await self._call({"function": function}, 0, known, at)
+            pieces.append({"function": function})
+        for place, piece in enumerate(pieces):
+            call, text = known.calls.take(piece, place)
+            if call.name:
+                await self._call(call, text, at)
         if isinstance(choice.get("finish_reason"), str):
             known.finish = choice
 
@@ -144,12 +156,13 @@ class Answer:
         if not blocks:
             return
         for block in blocks:
-            key = block.get("index", len(known.details))
+            index = block.get("index")
+            key = index if isinstance(index, int) else len(known.details)
             kept = known.details.setdefault(key, {})
             for name, told in block.items():
                 growing = name in {"text", "summary", "data"} and isinstance(told, str)
                 if growing:
-                    kept[name] = kept.get(name, "") + told
+                    kept[name] = _text(kept.get(name)) + told
                 elif told is not None or name not in kept:
                     kept[name] = told
         told = self.builder.annotate(ReasoningPart, self._echo(known), candidate=at)
@@ -158,39 +171,16 @@ class Answer:
     def _echo(self, known: _Choice) -> Json:
         return {self.name: {"reasoning_details": list(known.details.values())}}
 
-    async def _call(self, call: Json, place: int, known: _Choice, at: int) -> None:
-        """A piece of a tool call. Its key is the index, unless that is missing or lies."""
-        custom = _object(call.get("custom")) if call.get("type") != "function" else {}
-        function = custom or _object(call.get("function"))
-        id_, name = _text(call.get("id")), _text(function.get("name"))
-        key: object = call.get("index")
-        if key is None:
-            key = place if id_ in {"", known.calls.get(place)} else (place, id_)
-            if not id_ and not name and known.calls:
-                key = next(reversed(known.calls))  # goes on with the last one
-        elif id_ and known.calls.get(key, id_) not in {"", id_}:
-            key = (key, id_)  # another id under the same index is another call
-        elif (key, id_) in known.calls:
-            key = (key, id_)
-        told = function.get("input" if custom else "arguments")
-        text = told if isinstance(told, str) else orjson.dumps(told).decode() if told else ""
-        if key not in known.calls:
-            text = known.waiting.pop(key, "") + text
-            if not name:
-                known.waiting[key] = text
-                return
-            known.calls[key] = id_
-        fields: dict[str, Any] = {"custom": True} if custom else {}
-        extra = _object(call.get("extra_content"))
-        if extra:
-            fields["extra"] = {self.name: {"extra_content": extra}}
+    async def _call(self, call: Called, text: str, at: int) -> None:
+        extra = {self.name: {"extra_content": call.extra}} if call.extra else {}
         await self.builder.tool_call(
-            key,
-            id=id_ or f"call_{uuid.uuid4().hex[:24]}",
-            name=name,
-            arguments="" if text == "null" else text,
+            call.number,
+            id=call.id or call.invented,
+            name=call.name,
+            arguments=text,
             candidate=at,
-            **fields,
+            custom=call.custom,
+            extra=extra,
         )
 
     async def _image(self, image: Json, at: int) -> None:
@@ -214,6 +204,9 @@ class Answer:
             raise ProtocolError("the host answered without any choice")
         for at, known in sorted(self._choices.items()):
             await self._rest(at, known)
+        last = max(self._choices)
+        if last and len(self.builder.fold.candidates()) <= last:
+            await self.builder.part(TextPart(""), candidate=last)  # it said nothing, but it is one
         finishes = {
             at: finish_of(
                 _object(known.finish).get("finish_reason"),
@@ -235,11 +228,12 @@ class Answer:
         """What can be told at the end only."""
         if known.loose:
             await self.builder.part(ReasoningPart(extra=self._echo(known)), candidate=at)
+        for call in known.calls.nameless():
+            await self._call(call, "".join(call.pieces), at)
         if known.audio.get("data"):
             beside = {name: told for name, told in known.audio.items() if name != "data"}
-            media_type = "audio/wav"
             sound = MediaPart(
-                media_type=media_type,
+                media_type=f"audio/{self.sound}",
                 data=_bytes(known.audio["data"]),
                 extra={self.name: beside},
             )
@@ -273,11 +267,12 @@ def _citation(told: Json) -> Citation | None:
 
 
 def _seconds(told: Any) -> float | None:
-    return float(told) if isinstance(told, (int, float)) else None
+    return float(told) if isinstance(told, (int, float)) and abs(told) < _LAST else None
 
 
 def _bytes(data: str) -> bytes:
+    """Each piece of a stream may end in padding of its own."""
     try:
-        return base64.b64decode(data)
+        return b"".join(map(base64.b64decode, re.findall("[^=]+=*", data)))
     except binascii.Error as error:
         raise ProtocolError(f"the host sent base64 that is none: {error}") from error

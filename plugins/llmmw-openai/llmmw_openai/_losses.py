@@ -29,4 +29,8 @@ class Losses:
                 f"{self.host} can't honour {what}; leave it out, "
                 'or pass unsupported="drop" to go on without it'
             )
-        self.warnings.append(f"{self.host} can't honour {what}: dropped")
+        self.note(f"can't honour {what}: dropped")
+
+    def note(self, what: str) -> None:
+        """Say in the response what the host does otherwise than asked."""
+        self.warnings.append(f"{self.host} {what}")

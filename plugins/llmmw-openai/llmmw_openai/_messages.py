@@ -35,15 +35,19 @@ def messages_of(messages: Sequence[Message], preset: Preset, losses: Losses) -> 
         UnsupportedFeature: for a part that the wire has no place for.
     """
     told: list[Json] = []
+    shown: list[Part] = []
     last_question = max((k for k, m in enumerate(messages) if m.role == "user"), default=-1)
     for place, message in enumerate(messages):
+        if message.role != "tool":
+            told.extend(_shown(shown, preset, losses))
         if message.role == "tool":
-            told.extend(_results(message, preset, losses))
+            told.extend(_results(message, preset, losses, shown))
         elif message.role == "assistant":
             told.append(_assistant(message, preset, losses, in_loop=place > last_question))
         else:
             content = _content(message.parts, message.role, preset, losses)
             told.append({"role": message.role, "content": content} | _beside(message, preset))
+    told.extend(_shown(shown, preset, losses))
     return told
 
 
@@ -57,7 +61,7 @@ def _kept(parts: Iterable[Part], preset: Preset, losses: Losses) -> Iterator[Par
     """The parts without those that are for nobody here."""
     for part in parts:
         if isinstance(part, OpaquePart) and part.provider != preset.name:
-            losses.warnings.append(f"a block of {part.provider} ({part.type}) was left out")
+            losses.note(f"does not know a block of {part.provider} ({part.type}): left out")
         elif not isinstance(part, (CachePoint, ReasoningPart)):
             yield part
 
@@ -146,9 +150,8 @@ def _call(part: ToolCallPart, preset: Preset) -> Json:
     return {"id": part.id} | told | dict(part.extra.get(preset.name) or {})
 
 
-def _results(message: Message, preset: Preset, losses: Losses) -> Iterator[Json]:
-    """A message for each result; what is no text goes into a message of the user after them."""
-    beside: list[Part] = []
+def _results(message: Message, preset: Preset, losses: Losses, shown: list[Part]) -> Iterator[Json]:
+    """A message for each result. What is no text goes to `shown`, since only a user shows media."""
     for part in message.parts:
         if not isinstance(part, ToolResultPart):
             raise UnsupportedFeature(f"a tool message holds tool results, not a {part.kind} part")
@@ -156,11 +159,17 @@ def _results(message: Message, preset: Preset, losses: Losses) -> Iterator[Json]
         media = [one for one in part.content if isinstance(one, MediaPart)]
         content = _content(texts, "tool", preset, losses)
         if media:
-            beside += [TextPart(f"Of the tool result {part.call_id}:"), *media]
-            content = content or "(see the next message)"
+            shown += [TextPart(f"Of the tool result {part.call_id}:"), *media]
+            content = content or "(see the user's next message)"
         yield {"role": "tool", "tool_call_id": part.call_id, "content": content}
-    if beside:
-        yield {"role": "user", "content": _content(beside, "user", preset, losses)}
+
+
+def _shown(shown: list[Part], preset: Preset, losses: Losses) -> Iterator[Json]:
+    """The message of a user for media of results. It stands after the last of a row of results,
+    since hosts want an answer to each call before anything else."""
+    if shown:
+        yield {"role": "user", "content": _content(shown, "user", preset, losses)}
+        shown.clear()
 
 
 def _given(**fields: Any) -> Json:

@@ -30,12 +30,10 @@ class Preset:
     name: str
     title: str
     base_url: str
-    """`{NAME}` in it stands for an environment variable."""
+    """`{NAME}` in it stands for an environment variable; `<NAME>_BASE_URL` replaces it."""
     keys: tuple[str, ...]
     """The environment variables that may hold the key."""
     key_needed: bool = True
-    urls: tuple[str, ...] = ()
-    """Environment variables that replace `base_url`, before `<NAME>_BASE_URL`."""
     prices: str | None = None
     """The host's name in tables of prices; default: `name`. Empty: it costs nothing."""
     header: str = "Authorization"

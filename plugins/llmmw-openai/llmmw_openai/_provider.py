@@ -12,9 +12,15 @@ from typing import Any, ClassVar
 import attrs
 
 from llmmw import Call, Embed, Embeddings, Generate, Response, Usage
-from llmmw.errors import ConfigError, LLMError, ProtocolError, UnsupportedFeature
+from llmmw.errors import (
+    ConfigError,
+    LLMError,
+    ProtocolError,
+    StreamInterrupted,
+    UnsupportedFeature,
+)
 from llmmw.plugin import Capabilities, Host, Provider, ResponseBuilder, honour
-from llmmw.wire import Http, Key, KeyOption, Reply, dumps, loads
+from llmmw.wire import Http, Key, KeyOption, Reply, Secret, SSEEvent, dumps, guarded, loads
 from llmmw_openai._answer import Answer
 from llmmw_openai._errors import ROWS
 from llmmw_openai._losses import Losses
@@ -57,7 +63,7 @@ class OpenAI(Provider):
     preset: Preset = attrs.field(converter=_preset, default=PRESETS["openai"])
     api_key: KeyOption = attrs.field(default=None, repr=False)
     base_url: str | None = None
-    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    headers: Mapping[str, str | Secret] = attrs.field(factory=dict, repr=False)
     http: Any = attrs.field(default=None, repr=False)
     _http: Http = attrs.field(init=False, repr=False)
 
@@ -65,16 +71,22 @@ class OpenAI(Provider):
         preset = self.preset
         key = Key(self.api_key, preset.keys, needed=preset.key_needed)
         self.api_key = key.source
+        self.headers = guarded(self.headers)
         agent = {"User-Agent": f"llmmw-openai/{version('llmmw-openai')}"}
         self._http = Http(
             base_url=self.base_url or _base_url(preset),
             key=key,
             header=preset.header,
             scheme=preset.scheme,
-            headers=agent | dict(self.headers),
+            headers=agent | self.headers,
             rows=ROWS.get(preset.name, ()),
             client=self.http,
         )
+
+    @property
+    def key(self) -> Key:
+        """Where the key comes from; `llmmw check` tells it."""
+        return self._http.key
 
     def capabilities(self, model: str) -> Capabilities:
         """What the host honours, less what this model does not take."""
@@ -118,7 +130,7 @@ class OpenAI(Provider):
         losses = Losses(request, self.name, list(warnings))
         body = body_of(request, self.preset, losses, stream=stream, extra=self._names)
         builder = ResponseBuilder(call, self.name, request.model_name)
-        answer = Answer(builder, self.preset.name, request.logprobs)
+        answer = Answer(builder, self.preset.name, request.logprobs, request.n or 1, _sound(body))
         try:
             async with self._http.post(
                 path, dumps(body), stream=stream, sent=lambda: call.attempt.mark_sent(call.ledger)
@@ -161,9 +173,9 @@ class OpenAI(Provider):
 def _base_url(preset: Preset) -> str:
     """The address of a host: of its variables, else of its row."""
     stem = re.sub(r"\W", "_", preset.name).upper()
-    for name in (*preset.urls, f"{stem}_BASE_URL"):
-        if os.environ.get(name):
-            return os.environ[name]
+    replaced = os.environ.get(f"{stem}_BASE_URL")
+    if replaced:
+        return replaced
 
     def value(found: re.Match[str]) -> str:
         name = found.group(1)
@@ -195,24 +207,40 @@ def _told(reply: Reply, data: bytes) -> Mapping[str, Any]:
 async def _read(reply: Reply, answer: Answer) -> None:
     """Read an answer in the form in which it came, which need not be the one asked for."""
     if reply.content_type != "text/event-stream":
-        await answer.take(_told(reply, await reply.read()))
+        await answer.take(_told(reply, await reply.read()), whole=True)
         return
-    async with aclosing(reply.events()) as events:
-        async for event in events:
-            if event.data.startswith("[DONE]"):
-                answer.ended = True
-                await reply.drain()
-                break
-            if not event.data.strip():
-                continue
-            chunk = loads(event.data)
-            error = reply.error(chunk) if event.event == "error" else reply.error_in(chunk)
-            if isinstance(chunk, Mapping) and (error is None or chunk.get("choices")):
-                await answer.take(chunk)
-            if error is not None:
-                raise error
-    if not answer.ended and not answer.finished:
-        raise answer.builder.interrupted("the stream ended before the answer did")
+    try:
+        async with aclosing(reply.events()) as events:
+            async for event in events:
+                if event.data.startswith("[DONE]"):
+                    await reply.drain()
+                    return
+                if event.data.strip():
+                    await _take(event, reply, answer)
+    except StreamInterrupted:
+        if not answer.finished:
+            raise
+    if not answer.finished:
+        raise StreamInterrupted("the stream ended before the answer did")
+
+
+async def _take(event: SSEEvent, reply: Reply, answer: Answer) -> None:
+    if event.event == "error":
+        raise reply.error(event.data.encode())
+    chunk = loads(event.data)
+    error = reply.error_in(chunk)
+    if error is None and not isinstance(chunk, Mapping):
+        raise ProtocolError(f"the host sent a {type(chunk).__name__} where an object belongs")
+    if isinstance(chunk, Mapping):
+        await answer.take(chunk)
+    if error is not None:
+        raise error
+
+
+def _sound(body: Mapping[str, Any]) -> str:
+    """The form of audio that is asked for, if any is."""
+    audio = body.get("audio")
+    return str(audio.get("format") or "wav") if isinstance(audio, Mapping) else "wav"
 
 
 def _sum(told: list[Usage]) -> Usage | None:

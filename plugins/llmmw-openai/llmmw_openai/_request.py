@@ -103,10 +103,10 @@ def _name(name: str, request: Generate, preset: Preset) -> str:
 
 
 def _logprobs(count: int, preset: Preset, *, text: bool) -> Json:
-    if text:
-        return {"logprobs": count}
     if preset.logprobs == "count":
         return {"logprobs": max(1, count)}
+    if text:
+        return {"logprobs": count}
     return {"logprobs": True} | ({"top_logprobs": count} if count else {})
 
 
@@ -119,9 +119,11 @@ def _output(request: Generate, preset: Preset, losses: Losses) -> Json:
     if request.prompt is not None and preset.grammar is None:
         losses.drop("output with a prompt")
         return {}
+    schema = {"type": "object"} if isinstance(output, JsonObject) else dict(output.schema)
+    if request.prompt is not None and preset.grammar == "grammar":
+        return {"json_schema": schema}  # llama.cpp reads a response_format in chats only
     if isinstance(output, JsonObject):
         return {"response_format": {"type": "json_object"}}
-    schema = dict(output.schema)
     if preset.schema == "flat":
         return {"response_format": {"type": "json_schema", "schema": schema}}
     return {"response_format": {"type": "json_schema", "json_schema": _named(output, schema)}}
@@ -161,6 +163,8 @@ def _reasoning(asked: Reasoning, preset: Preset, losses: Losses) -> Json:
         told = {"effort": effort, "max_tokens": tokens}
         told = {name: one for name, one in told.items() if one is not None}
         return {"reasoning": told} if told else {}
+    if effort not in {None, "none"} and preset.reasoning in {"thinking", "enable_thinking"}:
+        losses.note(f"thinks or does not: reasoning.effort={effort!r} is taken for yes")
     if preset.reasoning == "enable_thinking":
         told = {"enable_thinking": effort != "none", "thinking_budget": tokens}
         return {name: one for name, one in told.items() if one is not None}
@@ -178,8 +182,9 @@ def _tools(request: Generate, preset: Preset, losses: Losses) -> Json:
     tools = list(request.tools)
     if isinstance(choice, ToolNames):
         unknown = set(choice.names) - {one.name for one in tools if isinstance(one, Tool)}
-        if unknown:
-            raise BadRequest(f"tool_choice names {min(unknown)!r}, which is no tool given")
+        if unknown or not choice.names:
+            named = repr(min(unknown)) if unknown else "nothing"
+            raise BadRequest(f"tool_choice names {named}, which is no tool given")
         single = len(choice.names) == 1 and choice.mode == "required"
         if not single and not preset.allowed_tools:
             # The model is told of no others, which limits its choice as well.
@@ -189,6 +194,8 @@ def _tools(request: Generate, preset: Preset, losses: Losses) -> Json:
         tools, choice = [], None
     told = [one for tool in tools if (one := _tool(tool, preset, losses)) is not None]
     if not told:
+        if choice == "required":
+            losses.drop("tool_choice='required' without a tool")
         return {}
     body: Json = {"tools": told}
     if choice is not None:
@@ -208,7 +215,7 @@ def _tool(tool: Tool | ServerTool, preset: Preset, losses: Losses) -> Json | Non
     function: Json = {"name": tool.name, "description": tool.description, "parameters": parameters}
     if tool.strict is not None:
         function["strict"] = tool.strict
-    return {"type": "function", "function": function} | dict(tool.extra)
+    return {"type": "function", "function": function} | dict(tool.extra.get(preset.name) or {})
 
 
 def _tool_choice(choice: str | ToolNames, preset: Preset, losses: Losses) -> Json:

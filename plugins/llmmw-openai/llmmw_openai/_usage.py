@@ -30,6 +30,9 @@ _PLACES: Mapping[str, tuple[tuple[str, ...], ...]] = {
 }
 
 
+_MOST = 2**63
+
+
 def usage_of(told: Mapping[str, Any]) -> Usage:
     """The usage that a host tells; what it does not tell stays `None`."""
     found: dict[str, Any] = {}
@@ -48,7 +51,7 @@ def usage_of(told: Mapping[str, Any]) -> Usage:
 def _number(told: Any, place: tuple[str, ...]) -> int | None:
     for name in place:
         told = told.get(name) if isinstance(told, Mapping) else None
-    if isinstance(told, bool) or not isinstance(told, (int, float)) or told < 0:
+    if isinstance(told, bool) or not isinstance(told, (int, float)) or not 0 <= told < _MOST:
         return None
     return int(told)
 

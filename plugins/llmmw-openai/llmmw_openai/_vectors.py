@@ -23,11 +23,12 @@ def vectors_of(told: Mapping[str, Any], count: int) -> list[list[float]]:
     rows = told.get("data")
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
         raise ProtocolError("the host sent no list of vectors")
-    places = [row.get("index", place) for place, row in enumerate(rows)]
-    if sorted(map(str, places)) != sorted(map(str, range(count))):
-        raise ProtocolError(f"the host sent {len(rows)} vectors for {count} inputs")
-    ordered = sorted(zip(map(int, places), rows, strict=True), key=lambda pair: pair[0])
-    return [_vector(row.get("embedding")) for _, row in ordered]
+    told_places = [row.get("index") for row in rows]
+    places = list(range(len(rows))) if told_places == [None] * len(rows) else told_places
+    ordered = {place: row for place, row in zip(places, rows, strict=True) if type(place) is int}
+    if len(rows) != count or ordered.keys() != set(range(count)):
+        raise ProtocolError(f"the host sent {len(rows)} vectors for {count} inputs, or misplaced")
+    return [_vector(ordered[place].get("embedding")) for place in range(count)]
 
 
 def _vector(told: Any) -> list[float]:
@@ -35,7 +36,7 @@ def _vector(told: Any) -> list[float]:
         if not isinstance(told, str):
             return [float(number) for number in told]
         numbers = array.array("f", base64.b64decode(told, validate=True))
-    except (TypeError, ValueError, binascii.Error) as error:
+    except (TypeError, ValueError, OverflowError, binascii.Error) as error:
         raise ProtocolError(f"the host sent a vector that is none: {error}") from error
     if sys.byteorder == "big":
         numbers.byteswap()

@@ -1,0 +1,285 @@
+"""What the faces for plain and for asyncio programs share: all that does not wait.
+
+A face adds how its callers wait: on a queue of their own that the portal's thread puts into.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Sized
+from pathlib import Path
+from typing import Any, Self, TypeAlias, TypeVar
+
+import attrs
+import trio
+
+from llmmw._call import Listener
+from llmmw._chain import Layer, Middleware
+from llmmw._client import Client
+from llmmw._config._file import Config, client_arguments
+from llmmw._deltas import Delta, Fold
+from llmmw._instrument import Instrument
+from llmmw._map import Progress, check_many
+from llmmw._plugins import Plugins
+from llmmw._portal import Ended, Lifetime, Portal, Work
+from llmmw._provider import Provider
+from llmmw._response import Generation
+from llmmw._secret import guarded
+
+__all__ = ["Bridge", "Feed", "Heard", "Reading", "Tell", "listener_through"]
+
+T = TypeVar("T")
+Tell: TypeAlias = Callable[[object], None]
+
+
+class Bridge:
+    """A client whose calls are made in the portal's thread."""
+
+    def __init__(
+        self,
+        *targets: str,
+        stack: Sequence[Middleware] | None = None,
+        providers: Iterable[Provider] = (),
+        options: Mapping[str, Mapping[str, Any]] | None = None,
+        plugins: Plugins | None = None,
+        instruments: Sequence[Instrument] = (),
+    ) -> None:
+        # Under the same name, so that no frame of ours keeps a key as it was given.
+        options = {name: guarded(one) for name, one in (options or {}).items()}
+        self._trio = Client(
+            *targets,
+            stack=stack,
+            providers=providers,
+            options=options,
+            plugins=plugins,
+            instruments=instruments,
+        )
+        self._home: Lifetime | None = None
+        self._owner = True
+
+    @classmethod
+    def from_config(
+        cls, source: Config | str | Path | None = None, *targets: str, **overrides: Any
+    ) -> Self:
+        """A client as a configuration says; arguments as for `llmmw.Client.from_config`."""
+        named, arguments = client_arguments(source, targets, overrides)
+        return cls(*named, **arguments)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Where it goes; the first is asked when a call names none."""
+        return self._trio.targets
+
+    @property
+    def stack(self) -> tuple[Middleware, ...]:
+        """The middleware, outermost first."""
+        return self._trio.stack
+
+    def describe(self) -> tuple[Layer, ...]:
+        """The layers of the stack, outermost first, as data."""
+        return self._trio.describe()
+
+    def replace(self, *targets: str, stack: Sequence[Middleware] | None = None) -> Self:
+        """A client with other targets or another stack that shares this one's providers.
+
+        It is open as long as this one is, and is not opened itself.
+        """
+        self._opened()
+        other = copy.copy(self)
+        other.__dict__.update(_trio=self._trio.replace(*targets, stack=stack), _owner=False)
+        return other
+
+    def _opened(self) -> Lifetime:
+        if self._home is None:
+            raise RuntimeError("the client is not open: use it inside its block, or open it first")
+        return self._home
+
+    def _opening(self, portal: Portal, put: Tell) -> Work[None]:
+        """What keeps the client open; it tells when it is."""
+        if self._home is not None:
+            raise RuntimeError("this client is open already")
+        home = Lifetime(portal)
+
+        async def live(tell: Tell) -> None:
+            await home.live(self._trio, tell)
+
+        work = Work(portal, live, put)
+        self._home = home
+        return work
+
+    def _closing(self) -> Lifetime | None:
+        """What is to be closed; nothing, if that is done or not for us to do."""
+        home = self._home
+        if home is None or not self._owner:
+            return None
+        if home.portal.thread is not threading.current_thread():
+            self._home = None  # else it is refused
+        return None if home.portal.closed else home
+
+    def _work(self, do: Callable[[Tell], Awaitable[T]], put: Callable[[object], object]) -> Work[T]:
+        return Work(self._opened(), do, put)
+
+    def _streaming(self, put: Tell, prompt: object, **given: Any) -> Work[Generation]:
+        """Tells that it has begun, then the deltas of an answer."""
+
+        async def do(tell: Tell) -> Generation:
+            async with self._trio.stream(prompt, **given) as stream:
+                tell(None)
+                async for delta in stream:
+                    tell(delta)
+                return stream.response
+
+        return self._work(do, put)
+
+    def _mapping(self, put: Tell, source: Feed, concurrency: int, **given: Any) -> Work[None]:
+        """Tells that it has begun, then each `Progress` and each `Item` of a map."""
+
+        async def do(tell: Tell) -> None:
+            opened = self._trio.map(source, concurrency=concurrency, progress=tell, **given)
+            async with opened as items:
+                tell(None)
+                async for item in items:
+                    tell(item)
+
+        return self._work(do, put)
+
+
+@attrs.define(eq=False)
+class Heard:
+    """A delta on its way to the caller's listener; the work waits until it has been heard."""
+
+    delta: Delta
+    void: bool = False
+    """The work waits no more: a limit ran out, or another attempt has begun."""
+    _done: trio.Event = attrs.field(factory=trio.Event)
+    _error: Exception | None = None
+
+    def set(self, error: Exception | None) -> None:
+        """The listener has heard it, or raised; only in the portal's thread."""
+        self._error = error
+        self._done.set()
+
+    async def wait(self) -> None:
+        """Wait for the listener, and raise what it raised."""
+        await self._done.wait()
+        if self._error is not None:
+            raise self._error
+
+
+def listener_through(tell: Tell) -> Listener:
+    """A listener for trio that has the caller hear each delta, told as a `Heard`."""
+
+    async def listener(delta: Delta) -> None:
+        heard = Heard(delta)
+        tell(heard)
+        try:
+            await heard.wait()
+        except trio.Cancelled:
+            heard.void = True
+            tell(heard)
+            raise
+
+    return listener
+
+
+class Reading:
+    """What has come of a stream to its reader's side."""
+
+    def __init__(self) -> None:
+        self._fold = Fold()
+        self._deltas: deque[Delta] = deque()
+        self._ended: Ended[Generation] | None = None
+
+    def _take_waiting(self) -> None:
+        """Take all that has come by now."""
+        raise NotImplementedError
+
+    def _arrived(self, message: Any) -> None:
+        if isinstance(message, Ended):
+            self._ended = message
+        else:
+            self._fold(message)
+            self._deltas.append(message)
+
+    @property
+    def response(self) -> Generation:
+        """The whole answer, once the stream has ended.
+
+        Raises:
+            LLMError: what the call ended with.
+            RuntimeError: if it has not ended yet.
+        """
+        self._take_waiting()
+        if self._ended is None:
+            raise RuntimeError("the stream has not ended: read it first, or use wait_response()")
+        return self._ended.result()
+
+    @property
+    def partial(self) -> Generation:
+        """What has come so far."""
+        self._take_waiting()
+        whole = self._ended.value if self._ended is not None else None
+        return whole or self._fold.response()
+
+
+class Feed:
+    """The input of a map on its way into trio, read where the map is used.
+
+    An input is wanted whenever trio's own map would take one: as long as a worker is free and the
+    answers that were not taken yet are few.
+    """
+
+    def __init__(self, portal: Portal, requests: object, concurrency: int) -> None:
+        check_many(requests)
+        self._portal = portal
+        self._total = len(requests) if isinstance(requests, Sized) else None
+        self._concurrency = concurrency
+        self._fed = self._done = 0
+        self.taken = 0
+        """How many answers the user has taken."""
+        self.exhausted = False
+        self._send, self._receive = trio.open_memory_channel[object](math.inf)
+        self._error: Exception | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether another input may be read now."""
+        return (
+            not self.exhausted
+            and self._fed - self._done < self._concurrency
+            and self._fed - self.taken < 4 * self._concurrency
+        )
+
+    def put(self, item: object) -> None:
+        """Another input."""
+        self._fed += 1
+        self._portal.post(self._send.send_nowait, item)
+
+    def end(self, error: Exception | None = None) -> None:
+        """There are no more, or reading them failed."""
+        if not self.exhausted:
+            self.exhausted = True
+            self._portal.post(self._end, error)
+
+    def count(self, progress: Progress) -> Progress:
+        """Note how many have been answered; the same, with the length of the input."""
+        self._done = progress.done
+        return attrs.evolve(progress, total=self._total)
+
+    def _end(self, error: Exception | None) -> None:
+        self._error = error
+        self._send.close()
+
+    def __aiter__(self) -> Feed:
+        return self
+
+    async def __anext__(self) -> object:
+        try:
+            return await self._receive.receive()
+        except trio.EndOfChannel:
+            if self._error is None:
+                raise StopAsyncIteration from None
+        raise self._error

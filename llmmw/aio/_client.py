@@ -1,0 +1,239 @@
+"""The client of asyncio programs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Sequence,
+)
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, Literal, Self, TypeVar
+
+from llmmw._bridge import Bridge, Feed, Tell, listener_through
+from llmmw._call import Listener, OnInterrupt
+from llmmw._map import Progress
+from llmmw._portal import Mailbox, Portal, Work, current_portal
+from llmmw._response import Embeddings, Generation, Scores, TokenCount
+from llmmw.aio._reading import Hearing, Items, Queue, Stream, feeding, running
+
+__all__ = ["Client"]
+
+T = TypeVar("T")
+
+
+class Client(Bridge):
+    """Asks models, from asyncio code; arguments as for `llmmw.Client`.
+
+    An async context manager; whatever it started ends when the block does. Tasks share it, and so
+    may loops in several threads. Where a block does not fit, as in a notebook, call `open` and
+    `aclose`; what is left open is closed when the interpreter exits.
+
+    When a task is cancelled, its call is cancelled and waited for before the cancellation goes
+    on. A process that was forked must open a client of its own.
+    """
+
+    _kept: tuple[asyncio.AbstractEventLoop, Portal, Mailbox] | None = None
+    """One mailbox for the calls of a loop, so that many answers wake it once."""
+
+    def _queue(self, portal: Portal) -> Queue:
+        loop = asyncio.get_running_loop()
+        kept = self._kept
+        if kept is None or kept[0] is not loop or kept[1] is not portal:
+
+            def wake(empty: Callable[[], None]) -> None:
+                portal.after_pass(partial(loop.call_soon_threadsafe, empty))
+
+            kept = self._kept = loop, portal, Mailbox(wake)
+        return Queue(loop, kept[2])
+
+    async def open(self) -> Self:
+        """Open the client; needed only without an `async with` block.
+
+        Raises:
+            RuntimeError: if it is open already, or the interpreter is exiting.
+        """
+        portal = current_portal()
+        queue = self._queue(portal)
+        work = self._opening(portal, queue.put)
+        try:
+            await queue.begin(work)
+        except BaseException:
+            self._home = None
+            work.cancel()
+            await queue.over(work)
+            raise
+        return self
+
+    async def aclose(self) -> None:
+        """Cancel the calls that still go on, and close; nothing happens if it is closed."""
+        home = self._closing()
+        if home is not None:
+            queue = self._queue(home.portal)
+            (await queue.finish(Work(home.portal, lambda tell: home.close(), queue.put))).result()
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.aclose()
+
+    async def _answer(
+        self, do: Callable[[Tell], Awaitable[T]], listener: Listener | None = None
+    ) -> T:
+        queue = self._queue(self._opened().portal)
+        work = self._work(do, queue.put)
+        hear = None
+        if listener is not None:
+            hear = Hearing(queue, listener, self._opened().portal.post)
+        return (await queue.finish(work, hear)).result()
+
+    async def ask(
+        self,
+        prompt: object,
+        *,
+        model: str | None = None,
+        timeout: float | None = None,
+        listener: Listener | None = None,
+        on_interrupt: OnInterrupt = "error",
+        tenant: str = "",
+        sample: int = 0,
+        **parameters: Any,
+    ) -> Generation:
+        """Ask for an answer; arguments and errors as for `llmmw.Client.ask`.
+
+        The listener is an async function and is awaited in this task.
+        """
+
+        async def do(tell: Tell) -> Generation:
+            return await self._trio.ask(
+                prompt,
+                model=model,
+                timeout=timeout,
+                listener=None if listener is None else listener_through(tell),
+                on_interrupt=on_interrupt,
+                tenant=tenant,
+                sample=sample,
+                **parameters,
+            )
+
+        return await self._answer(do, listener)
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        prompt: object,
+        *,
+        model: str | None = None,
+        timeout: float | None = None,
+        on_interrupt: OnInterrupt = "error",
+        tenant: str = "",
+        sample: int = 0,
+        **parameters: Any,
+    ) -> AsyncIterator[Stream]:
+        """Ask for an answer and read it as it is written; arguments as for `ask`.
+
+        Leaving the block cancels whatever still goes on for it.
+        """
+        queue = self._queue(self._opened().portal)
+        work = self._streaming(
+            queue.put,
+            prompt,
+            model=model,
+            timeout=timeout,
+            on_interrupt=on_interrupt,
+            tenant=tenant,
+            sample=sample,
+            **parameters,
+        )
+        async with running(work, queue):
+            yield Stream(queue)
+
+    async def embed(
+        self,
+        inputs: str | Sequence[str],
+        *,
+        model: str | None = None,
+        timeout: float | None = None,
+        **parameters: Any,
+    ) -> Embeddings:
+        """One vector for each input; `parameters` are fields of `Embed`."""
+        return await self._answer(
+            lambda tell: self._trio.embed(inputs, model=model, timeout=timeout, **parameters)
+        )
+
+    async def score(
+        self,
+        prompt: str,
+        options: Sequence[str],
+        *,
+        model: str | None = None,
+        timeout: float | None = None,
+        **parameters: Any,
+    ) -> Scores:
+        """How well each option follows the prompt; higher is better."""
+        return await self._answer(
+            lambda tell: self._trio.score(
+                prompt, options, model=model, timeout=timeout, **parameters
+            )
+        )
+
+    async def count_tokens(
+        self,
+        prompt: object,
+        *,
+        model: str | None = None,
+        timeout: float | None = None,
+        system: str | None = None,
+        **parameters: Any,
+    ) -> TokenCount:
+        """How many tokens the prompt has as the model would see it."""
+        return await self._answer(
+            lambda tell: self._trio.count_tokens(
+                prompt, model=model, timeout=timeout, system=system, **parameters
+            )
+        )
+
+    @asynccontextmanager
+    async def map(
+        self,
+        requests: Iterable[object] | AsyncIterable[object],
+        *,
+        concurrency: int = 64,
+        ordered: bool = True,
+        errors: Literal["raise", "yield"] = "raise",
+        progress: Callable[[Progress], None] | None = None,
+        model: str | None = None,
+        timeout: float | None = None,
+        **parameters: Any,
+    ) -> AsyncIterator[Items]:
+        """Answer many requests; arguments as for `llmmw.Client.map`.
+
+        ::
+
+            async with client.map(prompts) as items:
+                async for item in items: ...
+
+        The input is read by a task of this loop, and `progress` is called in this loop.
+        """
+        queue = self._queue(self._opened().portal)
+        feed = Feed(self._opened().portal, requests, concurrency)
+        work = self._mapping(
+            queue.put,
+            feed,
+            concurrency,
+            ordered=ordered,
+            errors=errors,
+            model=model,
+            timeout=timeout,
+            **parameters,
+        )
+        room = asyncio.Event()
+        items = Items(queue, feed, room, progress)
+        async with running(work, queue), feeding(feed, room, requests):
+            yield items

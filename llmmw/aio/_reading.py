@@ -1,0 +1,336 @@
+"""Where an asyncio task waits, and what it reads there: streams and the items of a map."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
+
+from llmmw._bridge import Feed, Heard, Reading
+from llmmw._call import Listener
+from llmmw._deltas import Delta
+from llmmw._map import Item, Progress
+from llmmw._portal import Ended, Mailbox, Work
+from llmmw._response import Generation
+from llmmw._stream import TextPieces
+
+__all__ = ["Hearing", "Items", "Queue", "Stream", "feeding", "running"]
+
+T = TypeVar("T")
+_CLEAN_UP = 2.0
+
+
+class Queue:
+    """Where a task waits for what a work tells."""
+
+    __slots__ = ("_loop", "_mailbox", "_messages", "_waiters", "arrive")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, mailbox: Mailbox) -> None:
+        self._loop = loop
+        self._mailbox = mailbox
+        self._messages: deque[Any] = deque()
+        self._waiters: list[asyncio.Future[None]] = []
+        self.arrive: Callable[[Any], object] | None = None
+        """Called in the loop with each message as it comes, instead of keeping it for `get`."""
+
+    def put(self, message: object) -> None:
+        """Tell a message, from another thread.
+
+        Raises:
+            RuntimeError: if the loop is closed.
+        """
+        if self._loop.is_closed():
+            raise RuntimeError("the event loop is closed")
+        self._mailbox.post(self.arrive or self.put_nowait, message)
+
+    def put_nowait(self, message: object) -> None:
+        """Put a message that has arrived."""
+        self._messages.append(message)
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def get(self) -> Any:
+        """The next message; the last one, `Ended`, again and again.
+
+        Others have their turn in any case: who reads what waits could not be cancelled else.
+        """
+        if self._messages:
+            await asyncio.sleep(0)
+        while not self._messages:
+            waiter = self._loop.create_future()
+            self._waiters.append(waiter)
+            await waiter
+        return self.get_nowait()
+
+    def get_nowait(self) -> Any:
+        """The next message.
+
+        Raises:
+            IndexError: if none has come.
+        """
+        message = self._messages[0]
+        if not isinstance(message, Ended):
+            self._messages.popleft()
+        return message
+
+    async def begin(self, work: Work[Any]) -> None:
+        """Start a work and wait until it has begun.
+
+        Raises:
+            Exception: what it ended with before that.
+        """
+        work.start()
+        first = await self.get()
+        if isinstance(first, Ended):
+            first.result()
+
+    async def finish(
+        self, work: Work[T], hear: Callable[[Any], Awaitable[None]] | None = None
+    ) -> Ended[T]:
+        """Start a work, if that was not done, and wait for its end; cancelled, cancel it."""
+        try:
+            work.start()
+            while not isinstance(message := await self.get(), Ended):
+                if hear is not None:
+                    await hear(message)
+            return message
+        except GeneratorExit:  # the coroutine is thrown away, and may not wait
+            work.cancel()
+            raise
+        except BaseException:
+            work.cancel()
+            with suppress(asyncio.CancelledError):
+                await self.over(work)
+            raise
+
+    async def over(self, work: Work[Any]) -> None:
+        """Wait until cancelled work is over; a cancellation meanwhile is raised after that."""
+        await _patiently(lambda: work.ended, self.get)
+
+
+async def _patiently(over: Callable[[], bool], wait: Callable[[], Awaitable[object]]) -> None:
+    """Wait until `over`, whatever cancels; raise the cancellation after that."""
+    cancelled: asyncio.CancelledError | None = None
+    while not over():
+        try:
+            await wait()
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+
+
+@asynccontextmanager
+async def running(work: Work[Any], queue: Queue) -> AsyncIterator[None]:
+    """A work that has begun, cancelled when the block is left."""
+    try:
+        await queue.begin(work)
+        yield
+    finally:
+        work.cancel()
+        await queue.over(work)
+
+
+class Hearing:
+    """Has the caller's listener hear deltas, in the task that asked."""
+
+    def __init__(self, queue: Queue, listener: Listener, post: Callable[..., object]) -> None:
+        self._queue = queue
+        self._listener = listener
+        self._post = post
+        self._heard: Heard | None = None
+        self._limit: asyncio.Timeout | None = None
+        queue.arrive = self._arrive
+
+    def _arrive(self, message: Any) -> None:
+        if not isinstance(message, Heard) or not message.void:
+            self._queue.put_nowait(message)
+        elif message is self._heard and self._limit is not None:
+            self._limit.reschedule(0.0)
+
+    async def __call__(self, heard: Heard) -> None:
+        """Have a delta heard; cut it short when the work does not wait for that any more."""
+        if heard.void:
+            return
+        error: Exception | None = None
+        self._limit = limit = asyncio.timeout(None)
+        try:
+            async with limit:
+                self._heard = heard
+                try:
+                    await self._listener(heard.delta)
+                finally:
+                    self._heard = None
+        except Exception as raised:
+            error = raised
+        self._post(heard.set, error)
+
+
+class Stream(Reading):
+    """An answer as it is written: iterate for deltas, or `text` for text alone; afterwards
+    `response` has the whole.
+
+    Raises, from the iteration: whatever the call ended with.
+    """
+
+    def __init__(self, queue: Queue) -> None:
+        super().__init__()
+        self._queue = queue
+
+    def _take_waiting(self) -> None:
+        with suppress(IndexError):
+            while self._ended is None:
+                self._arrived(self._queue.get_nowait())
+
+    def __aiter__(self) -> AsyncIterator[Delta]:
+        return self
+
+    async def __anext__(self) -> Delta:
+        if self._deltas:
+            await asyncio.sleep(0)
+        while not self._deltas:
+            if self._ended is not None:
+                self._ended.result()
+                raise StopAsyncIteration
+            self._arrived(await self._queue.get())
+        return self._deltas.popleft()
+
+    @property
+    def text(self) -> AsyncIterator[str]:
+        """The pieces of text alone, without reasoning and refusals. A stream that was asked to
+        restart can't take back what it has told here: use the deltas then."""
+        return _Texts(self)
+
+    async def wait_response(self) -> Generation:
+        """Read to the end and give the whole answer.
+
+        Raises:
+            LLMError: what the call ended with.
+        """
+        async for _ in self:
+            pass
+        return self.response
+
+
+class _Texts:
+    """The pieces of text of a stream. No generator, since one that is left early needs closing."""
+
+    def __init__(self, deltas: Stream) -> None:
+        self._deltas = deltas
+        self._piece = TextPieces()
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self
+
+    async def __anext__(self) -> str:
+        async for delta in self._deltas:
+            if text := self._piece(delta):
+                return text
+        raise StopAsyncIteration
+
+
+class Items:
+    """The answers of a map: iterate asynchronously for its `Item`s."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        feed: Feed,
+        room: asyncio.Event,
+        progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self._queue = queue
+        self._feed = feed
+        self._room = room
+        self._progress = progress
+        self._broken: Exception | None = None
+        queue.arrive = self._arrive
+
+    def _arrive(self, message: Any) -> None:
+        if not isinstance(message, Progress):
+            self._queue.put_nowait(message)
+            return
+        progress = self._feed.count(message)
+        self._room.set()
+        if self._progress is not None:
+            try:
+                self._progress(progress)
+            except Exception as error:
+                self._broken = error
+                self._queue.put_nowait(Ended(error=error))
+
+    def __aiter__(self) -> AsyncIterator[Item]:
+        return self
+
+    async def __anext__(self) -> Item:
+        message = await self._queue.get()
+        if self._broken is not None:
+            raise self._broken
+        if isinstance(message, Ended):
+            message.result()
+            raise StopAsyncIteration
+        self._feed.taken += 1
+        self._room.set()
+        assert isinstance(message, Item)
+        return message
+
+
+@asynccontextmanager
+async def feeding(
+    feed: Feed, room: asyncio.Event, requests: Iterable[object] | AsyncIterable[object]
+) -> AsyncIterator[None]:
+    """A task that reads the input of a map, ended when the block is left.
+
+    `room` is set whenever more of it may be wanted.
+    """
+    reader = asyncio.create_task(_feed(feed, room, requests))
+    try:
+        yield
+    finally:
+        feed.end()
+        reader.cancel()
+        await _patiently(reader.done, lambda: asyncio.wait([reader]))
+
+
+async def _feed(
+    feed: Feed, room: asyncio.Event, requests: Iterable[object] | AsyncIterable[object]
+) -> None:
+    try:
+        step = _stepping(requests)
+        try:
+            while not feed.exhausted:
+                while not feed.wanted:
+                    room.clear()
+                    await room.wait()
+                feed.put(await step())
+        finally:
+            close = getattr(requests, "aclose", None)
+            if close is not None:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_CLEAN_UP):
+                        await close()
+    except StopAsyncIteration:
+        feed.end()
+    except Exception as error:
+        feed.end(error)  # it comes back as the error of the map
+
+
+def _stepping(
+    requests: Iterable[object] | AsyncIterable[object],
+) -> Callable[[], Awaitable[object]]:
+    """What gives the next input, or raises `StopAsyncIteration`."""
+    if isinstance(requests, AsyncIterable):
+        return requests.__aiter__().__anext__
+    plain = iter(requests)
+
+    async def step() -> object:
+        try:
+            return next(plain)
+        except StopIteration:
+            raise StopAsyncIteration from None
+
+    return step

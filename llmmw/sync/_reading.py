@@ -1,0 +1,196 @@
+"""Where the caller's thread waits, and what it reads there: streams and the items of a map."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
+
+from llmmw._bridge import Feed, Reading
+from llmmw._deltas import Delta
+from llmmw._map import Item, Progress
+from llmmw._portal import PATIENCE, Ended, Work
+from llmmw._response import Generation
+from llmmw._stream import TextPieces
+
+__all__ = ["Items", "Queue", "Stream", "running"]
+
+T = TypeVar("T")
+
+
+class Queue:
+    """Where the caller's thread waits for what a work tells."""
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[Any] = SimpleQueue()
+        self.put = self._queue.put
+
+    def get(self, timeout: float | None = None) -> Any:
+        """The next message; the last one, `Ended`, again and again.
+
+        Raises:
+            Empty: if none has come in `timeout` seconds.
+        """
+        message = self._queue.get(timeout=timeout)
+        if isinstance(message, Ended):
+            self._queue.put(message)
+        return message
+
+    def begin(self, work: Work[Any]) -> None:
+        """Start a work and wait until it has begun.
+
+        Raises:
+            Exception: what it ended with before that.
+        """
+        work.start()
+        first = self.get()
+        if isinstance(first, Ended):
+            first.result()
+
+    def finish(self, work: Work[T], hear: Callable[[Any], None] | None = None) -> Ended[T]:
+        """Start a work, if that was not done, and wait for its end; interrupted, cancel it."""
+        try:
+            work.start()
+            while not isinstance(message := self.get(), Ended):
+                if hear is not None:
+                    hear(message)
+            return message
+        except BaseException:
+            self.cancel(work, PATIENCE)
+            raise
+
+    def cancel(self, work: Work[Any], patience: float | None = None) -> None:
+        """Cancel a work and wait until it is over, or for so many seconds."""
+        work.cancel()
+        until = None if patience is None else time.monotonic() + patience
+        try:
+            while not work.ended:
+                self.get(None if until is None else max(0.0, until - time.monotonic()))
+        except Empty:
+            pass
+        except BaseException:
+            if patience is None:
+                self.cancel(work, PATIENCE)
+            raise
+
+
+@contextmanager
+def running(work: Work[Any], queue: Queue) -> Iterator[None]:
+    """A work that has begun, cancelled when the block is left."""
+    try:
+        queue.begin(work)
+        yield
+    except BaseException as error:
+        queue.cancel(work, None if isinstance(error, Exception) else PATIENCE)
+        raise
+    queue.cancel(work)
+
+
+class Stream(Reading):
+    """An answer as it is written: iterate for deltas, or `text` for text alone; afterwards
+    `response` has the whole.
+
+    Raises, from the iteration: whatever the call ended with.
+    """
+
+    def __init__(self, queue: Queue) -> None:
+        super().__init__()
+        self._queue = queue
+
+    def _take_waiting(self) -> None:
+        with suppress(Empty):
+            while self._ended is None:
+                self._arrived(self._queue.get(0))
+
+    def __iter__(self) -> Iterator[Delta]:
+        return self
+
+    def __next__(self) -> Delta:
+        while not self._deltas:
+            if self._ended is not None:
+                self._ended.result()
+                raise StopIteration
+            self._arrived(self._queue.get())
+        return self._deltas.popleft()
+
+    @property
+    def text(self) -> Iterator[str]:
+        """The pieces of text alone, without reasoning and refusals. A stream that was asked to
+        restart can't take back what it has told here: use the deltas then."""
+        return filter(None, map(TextPieces(), self))
+
+    def wait_response(self) -> Generation:
+        """Read to the end and give the whole answer.
+
+        Raises:
+            LLMError: what the call ended with.
+        """
+        for _ in self:
+            pass
+        return self.response
+
+
+class Items:
+    """The answers of a map: iterate for its `Item`s."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        feed: Feed,
+        requests: Iterator[object],
+        progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self._queue = queue
+        self._feed = feed
+        self._requests = requests
+        self._progress = progress
+        self._ready: deque[Item] = deque()
+        self._ended: Ended[None] | None = None
+
+    def __iter__(self) -> Iterator[Item]:
+        return self
+
+    def __next__(self) -> Item:
+        # One input is read for each item, so that as many calls stay alive; further ones only
+        # while there is nothing to give.
+        while True:
+            self._take_waiting()
+            ready = bool(self._ready)
+            if self._feed.wanted and self._ended is None:
+                self._read()
+            elif not ready and self._ended is None:
+                self._arrived(self._queue.get())
+            if ready:
+                self._feed.taken += 1
+                return self._ready.popleft()
+            if self._ended is not None and not self._ready:
+                self._ended.result()
+                raise StopIteration
+
+    def _read(self) -> None:
+        try:
+            item = next(self._requests)
+        except StopIteration:
+            self._feed.end()
+        except Exception as error:
+            self._feed.end(error)  # it comes back as the error of the map
+        else:
+            self._feed.put(item)
+
+    def _take_waiting(self) -> None:
+        with suppress(Empty):
+            while self._ended is None:
+                self._arrived(self._queue.get(0))
+
+    def _arrived(self, message: Any) -> None:
+        if isinstance(message, Ended):
+            self._ended = message
+        elif isinstance(message, Item):
+            self._ready.append(message)
+        else:
+            progress = self._feed.count(message)
+            if self._progress is not None:
+                self._progress(progress)

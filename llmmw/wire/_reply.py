@@ -1,0 +1,177 @@
+"""An answer over HTTP: status, headers, and a body that is read once, whole or as it comes."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import httpx
+import trio
+
+from llmmw._response import HttpInfo
+from llmmw.errors import LLMError, ProtocolError, StreamInterrupted
+from llmmw.wire._errors import ErrorRow, error_of, in_band_error, request_id_of
+from llmmw.wire._limits import limits_of
+from llmmw.wire._scrub import Scrubber
+from llmmw.wire._sse import SSEDecoder, SSEEvent
+
+__all__ = ["CLEAN_UP", "Reply", "reason_of"]
+
+CLEAN_UP = 2.0
+"""Seconds that anything may take which nobody waits for."""
+_DRAIN = 0.05
+_MOST_BYTES = 64 * 2**20
+_MOST_OF_AN_ERROR = 65_536
+_GZIP = 16 + zlib.MAX_WBITS
+
+
+class Reply:
+    """An answer over HTTP, whose body is read once: by `read`, or piece by piece."""
+
+    def __init__(self, answer: Any, rows: Sequence[ErrorRow], scrub: Scrubber) -> None:
+        self._rows, self._scrub = rows, scrub
+        self._answer = answer
+        self._pieces: AsyncGenerator[bytes, None] = answer.aiter_raw()
+        self._size = 0
+        self._coding = answer.headers.get("content-encoding", "").strip().lower()
+        self._unpacker = zlib.decompressobj(_GZIP)
+        self.status: int = answer.status_code
+        """The HTTP status."""
+        self.headers: Mapping[str, str] = answer.headers
+        """The headers as they came; look-up does not mind upper and lower case."""
+
+    @property
+    def content_type(self) -> str:
+        """The media type without its parameters, in lower case."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def info(self) -> HttpInfo:
+        """What a response carries of this answer: no cookies, and no trace of the key."""
+        rows = [f"{k}: {v}" for k, v in self.headers.items() if k.lower() != "set-cookie"]
+        clean = self._scrub("\n".join(rows)).split("\n")
+        headers = dict(row.partition(": ")[::2] for row in clean)
+        rate = limits_of(self.headers, now=time.time())
+        return HttpInfo(status=self.status, headers=headers, rate=rate)
+
+    async def next_piece(self) -> bytes:
+        """The next piece of the body as it came; empty at its end.
+
+        Raises:
+            StreamInterrupted: if the line breaks before the end.
+            ProtocolError: if the body is not encoded as it says, or larger than 64 MiB.
+        """
+        failure: LLMError
+        try:
+            async for packed in self._pieces:
+                piece = self._unpacked(packed)
+                self._size += len(piece)
+                if self._size > _MOST_BYTES:
+                    raise ProtocolError(f"the answer is larger than {_MOST_BYTES} bytes")
+                if piece:
+                    return piece
+            return b""
+        except httpx.TransportError as error:
+            failure = StreamInterrupted(f"the line broke: {self._scrub(reason_of(error))}")
+        raise failure
+
+    def _unpacked(self, piece: bytes) -> bytes:
+        if self._coding in {"", "identity"}:
+            return piece
+        if self._coding not in {"gzip", "x-gzip"}:
+            raise ProtocolError(
+                f"the answer is encoded as {self._coding!r}, which nobody asked for"
+            )
+        try:
+            return self._unpacker.decompress(piece, _MOST_BYTES + 1 - self._size)
+        except zlib.error:
+            pass
+        raise ProtocolError("the answer is not compressed as its header says")
+
+    async def read(self) -> bytes:
+        """The whole body.
+
+        Raises:
+            LLMError: as `next_piece`.
+        """
+        pieces = []
+        while piece := await self.next_piece():
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    async def events(self) -> AsyncGenerator[SSEEvent, None]:
+        """The body as server-sent events. Close it (`contextlib.aclosing`) if you leave early.
+
+        Raises:
+            LLMError: as `next_piece`; or what an event-less error text says at the end.
+        """
+        decoder = SSEDecoder()
+        while piece := await self.next_piece():
+            for event in decoder.feed(piece):
+                yield event
+        for event in decoder.end():
+            yield event
+        if decoder.stray:
+            raise self.error(decoder.stray.encode())
+
+    @property
+    def request_id(self) -> str | None:
+        """The host's id of the request, for its support."""
+        told = request_id_of(self.headers)
+        return None if told is None else self._scrub(told)
+
+    def error(self, body: object) -> LLMError:
+        """The error that a body tells: bytes, or JSON that was read already."""
+        status = self.status if self.status >= 300 else None
+        return error_of(status, self.headers, body, **self._facts)
+
+    def error_in(self, told: object) -> LLMError | None:
+        """The error inside an answer that has a status of success, if there is one."""
+        return in_band_error(told, headers=self.headers, **self._facts)
+
+    @property
+    def _facts(self) -> dict[str, Any]:
+        return {"rows": self._rows, "now": time.time(), "scrub": self._scrub}
+
+    async def failed(self) -> LLMError:
+        """The error of an answer whose status is none of success."""
+        body = b""
+        with trio.move_on_after(CLEAN_UP):
+            try:
+                while len(body) < _MOST_OF_AN_ERROR and (piece := await self.next_piece()):
+                    body += piece
+            except LLMError:  # the status says enough
+                pass
+        return self.error(body[:_MOST_OF_AN_ERROR])
+
+    async def drain(self) -> None:
+        """Read what little may follow the end of a stream, so that its connection is used again.
+        What goes wrong here is nobody's loss."""
+        with trio.move_on_after(_DRAIN), suppress(LLMError):
+            while await self.next_piece():
+                pass
+
+    async def close(self) -> None:
+        """Give the connection back, or close it if the body was not read to its end."""
+        await self._answer.aclose()
+        # The generators of httpx, one in another, end now, and not when garbage is collected.
+        with suppress(httpx.HTTPError, httpx.StreamError):
+            async for _ in self._pieces:
+                pass
+
+
+def reason_of(error: BaseException) -> str:
+    """What the system said, below the layers that say it less well."""
+    told = str(error)
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            told = cause.strerror
+        if isinstance(cause, BaseExceptionGroup):
+            cause = cause.exceptions[0]
+        else:
+            cause = cause.__cause__ or cause.__context__
+    return told or type(error).__name__

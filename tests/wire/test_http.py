@@ -1,0 +1,298 @@
+"""The way to a host, without any provider: what is sent, what is read, what is left behind."""
+
+import functools
+import gc
+import gzip
+import socket
+import struct
+import traceback
+import tracemalloc
+import zlib
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import pytest
+import trio
+
+from llmmw.errors import (
+    BadRequest,
+    ConfigError,
+    ConnectionFailed,
+    LLMError,
+    ProtocolError,
+    ServerError,
+    StreamInterrupted,
+)
+from llmmw.testing import Answer, Server, open_server
+from llmmw.wire import Http, Key, SSEEvent
+
+KEY, OTHER = "sk-one-0123456789abcdef", "sk-two-fedcba9876543210"
+SSE = {"Content-Type": "text/event-stream"}
+
+
+@asynccontextmanager
+async def opened(answers: Any, **options: Any) -> AsyncIterator[tuple[Http, Server]]:
+    async with open_server(answers) as server:
+        http = Http(base_url=server.url, key=Key(KEY), **options)
+        async with http.open():
+            yield http, server
+
+
+async def test_what_is_sent() -> None:
+    marks = []
+    async with opened(Answer(body=b"{}"), headers={"X-A": "b"}) as (http, server):
+        async with http.post("/p", b'{"a":1}', sent=lambda: marks.append(1)) as reply:
+            assert await reply.read() == b"{}"
+            assert reply.status == 200
+    (one,) = server.requests
+    assert (one.method, one.path, one.body) == ("POST", "/p", b'{"a":1}')
+    assert one.headers["authorization"] == f"Bearer {KEY}"
+    assert one.headers["content-type"] == "application/json"
+    assert (one.headers["content-length"], one.headers["x-a"]) == ("7", "b")
+    assert "transfer-encoding" not in one.headers
+    assert marks == [1]
+
+
+async def test_a_header_and_a_word_of_the_host() -> None:
+    async with opened(Answer(), header="x-goog-api-key", scheme="") as (http, server):
+        async with http.post("/", b"") as reply:
+            await reply.read()
+    assert server.requests[0].headers["x-goog-api-key"] == KEY
+    assert "authorization" not in server.requests[0].headers
+
+
+async def test_a_large_body_arrives_whole() -> None:
+    body = bytes(range(256)) * 20_000
+    async with opened(Answer(body=body)) as (http, server):
+        async with http.post("/", body) as reply:
+            assert await reply.read() == body
+    assert server.requests[0].body == body
+
+
+async def test_a_compressed_body() -> None:
+    headers = {"Content-Encoding": "gzip"}
+    packed = gzip.compress(b"data: a\n\n" * 3)
+    async with opened(Answer(headers=headers | SSE, body=packed)) as (http, _):
+        async with http.post("/", b"") as reply:
+            assert [event async for event in reply.events()] == [SSEEvent("a")] * 3
+    async with opened(Answer(headers=headers, body=b"no gzip")) as (http, _):
+        async with http.post("/", b"") as reply:
+            with pytest.raises(ProtocolError, match="not compressed as its header says"):
+                await reply.read()
+    async with opened(Answer(headers={"Content-Encoding": "br"}, body=b"?")) as (http, server):
+        async with http.post("/", b"") as reply:
+            with pytest.raises(ProtocolError, match="encoded as 'br'"):
+                await reply.read()
+        assert server.requests[0].headers["accept-encoding"] == "gzip"
+
+
+async def test_a_body_larger_than_any_takes_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that unpacks to much more than it is is left in time."""
+    monkeypatch.setattr("llmmw.wire._reply._MOST_BYTES", 2**20)
+    packer = zlib.compressobj(wbits=31)
+    packed = [packer.compress(bytes(2**20)) for _ in range(32)] + [packer.flush()]
+    headers = {"Content-Encoding": "gzip"}
+    async with opened(Answer(headers=headers, body=b"".join(packed))) as (http, _):
+        async with http.post("/", b"") as reply:
+            tracemalloc.start()
+            try:
+                size = 0
+                with pytest.raises(ProtocolError, match="larger than 1048576 bytes"):
+                    while piece := await reply.next_piece():
+                        size += len(piece)
+                most = tracemalloc.get_traced_memory()[1]
+            finally:
+                tracemalloc.stop()
+    assert size <= 2**20
+    assert most < 8 * 2**20
+
+
+async def test_an_event_larger_than_any() -> None:
+    row = b"data: " + b"x" * 2**20
+    async with opened(Answer(headers=SSE, pieces=[row] * 20)) as (http, _):
+        async with http.post("/", b"") as reply:
+            with pytest.raises(ProtocolError, match="more than 16,777,216 bytes"):
+                async for _ in reply.events():
+                    pass
+
+
+async def test_an_error_with_an_endless_body(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = 0
+
+    def many() -> Iterator[bytes]:
+        nonlocal taken
+        for taken in range(10_000):  # noqa: B007
+            yield b"no room " * 8192
+
+    slow = Answer(status=500, pieces=[b'{"error":"no room', trio.sleep_forever])
+    for answer, limit in ((slow, 0.05), (Answer(status=500, pieces=many()), 60)):
+        monkeypatch.setattr("llmmw.wire._reply.CLEAN_UP", limit)
+        async with opened(answer) as (http, server):
+            with trio.fail_after(2), pytest.raises(ServerError, match="no room") as caught:
+                async with http.post("/", b""):
+                    pass
+            assert len(str(caught.value)) < 1000
+            with trio.fail_after(2):
+                await server.idle.wait()
+    assert taken < 200  # as many as the system holds for a reader
+
+
+@pytest.mark.parametrize("read", ["nothing", "a piece", "an event", "all but the end"])
+async def test_leaving_the_block_closes_what_is_unread(read: str) -> None:
+    answer = Answer(headers=SSE, pieces=[b"data: a\n\ndata: b\n\n", trio.sleep_forever])
+    async with opened(answer) as (http, server):
+        async with http.post("/", b"") as reply:
+            if read == "a piece":
+                await reply.next_piece()
+            if read == "an event":
+                async with aclosing(reply.events()) as events:
+                    async for event in events:
+                        assert event.data == "a"
+                        break
+            if read == "all but the end":
+                with trio.move_on_after(0.02):
+                    await reply.read()
+        begun = trio.current_time()
+        with trio.fail_after(2):
+            await server.idle.wait()
+        assert server.left_at - begun < 0.1
+
+
+async def test_what_follows_the_end_is_drained_or_left() -> None:
+    async with opened(Answer(headers=SSE, pieces=[b"data: a\n\n", b": bye\n\n"])) as (http, server):
+        for _ in range(3):
+            async with http.post("/", b"") as reply:
+                assert await reply.next_piece()
+                await reply.drain()
+        assert server.connections == 1
+    for pieces in ([b"data: a\n\n", trio.sleep_forever], [b"data: a\n\n"]):
+        async with opened(Answer(headers=SSE, pieces=pieces, cut=True)) as (http, server):
+            async with http.post("/", b"") as reply:
+                await reply.next_piece()
+                with trio.fail_after(2):
+                    await reply.drain()
+
+
+async def test_a_line_that_breaks_while_the_body_is_sent() -> None:
+    """It leaves nothing behind that complains when garbage is collected; nor does a cancel."""
+    body = bytes(2**24)
+
+    async def reset(stream: trio.SocketStream) -> None:
+        await stream.receive_some(10)
+        linger = struct.pack("ii", 1, 0)
+        stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        await stream.aclose()
+
+    async def ignore(stream: trio.SocketStream) -> None:
+        await trio.sleep_forever()
+
+    for handle in (reset, ignore):
+        async with trio.open_nursery() as nursery:
+            serve = functools.partial(trio.serve_tcp, host="127.0.0.1", port=0)
+            (listener,) = await nursery.start(serve, handle)
+            url = f"http://127.0.0.1:{listener.socket.getsockname()[1]}"
+            http = Http(base_url=url, key=Key(KEY))
+            async with http.open():
+                with trio.move_on_after(5 if handle is reset else 0.05) as scope:
+                    with pytest.raises(ConnectionFailed, match="broke before an answer came"):
+                        async with http.post("/", body):
+                            pass
+            assert scope.cancelled_caught == (handle is ignore)
+            nursery.cancel_scope.cancel()
+    gc.collect()
+
+
+async def test_a_line_that_breaks() -> None:
+    for read in ("read", "events"):
+        async with opened(Answer(headers=SSE, pieces=[b"data: a\n\n"], cut=True)) as (http, _):
+            async with http.post("/", b"") as reply:
+                with pytest.raises(StreamInterrupted, match=r"the line broke: .*closed"):
+                    if read == "read":
+                        await reply.read()
+                    else:
+                        async for event in reply.events():
+                            assert event.data == "a"
+
+
+async def test_what_a_response_may_keep() -> None:
+    headers = {
+        "X-Request-Id": f"r-{KEY}",
+        "Set-Cookie": "session=secret",
+        "X-Echo": f"Bearer {KEY}; {OTHER}",
+        "x-ratelimit-remaining-tokens": "5",
+        "Content-Type": "Application/JSON; charset=utf-8",
+    }
+    async with opened(Answer(headers=headers), headers={"X-My-Token": OTHER}) as (http, _):
+        async with http.post("/", b"") as reply:
+            info = reply.info
+            assert reply.content_type == "application/json"
+            assert reply.request_id == "r-[key]"
+    assert info.headers["x-echo"] == "Bearer [key]; [key]"
+    assert "set-cookie" not in info.headers
+    assert info.rate == {"tokens_remaining": 5.0}
+    assert KEY not in repr(http)
+    assert OTHER not in repr(http)
+
+
+async def test_no_log_shows_a_key(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    refused = Answer(status=401, body=f"wrong key {KEY}".encode())
+    async with opened(refused, headers={"X-My-Token": OTHER}) as (http, _):
+        with pytest.raises(LLMError):
+            async with http.post("/", b""):
+                pass
+    with pytest.raises(LLMError):
+        dead = Http(base_url="http://127.0.0.1:1", key=Key(KEY), headers={"X-My-Token": OTHER})
+        async with dead.open(), dead.post("/", b""):
+            pass
+    assert "httpcore" in caplog.text
+    assert KEY not in caplog.text
+    assert OTHER not in caplog.text
+
+
+async def test_a_host_that_is_not_open() -> None:
+    with pytest.raises(ConfigError, match="not open"):
+        async with Http(base_url="http://127.0.0.1:1").post("/", b""):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("base", "path", "headers", "kind"),
+    [
+        ("http://127.0.0.1:1/v1", "/x", {}, ConnectionFailed),
+        ("http://127.0.0.1:1/v1", "/x", {"X-Key": f"{OTHER}é"}, ConfigError),
+        ("http://127.0.0.1:1/v1", "/" + "x" * 70_000, {}, BadRequest),
+        ("http://127.0.0.1:1/\x00", "/x", {}, ConfigError),
+        ("https://nowhere.invalid", "/x", {}, ConnectionFailed),
+    ],
+)
+async def test_no_frame_of_an_error_shows_a_key(
+    base: str, path: str, headers: dict[str, str], kind: type[Exception]
+) -> None:
+    secret = {"X-Api-Key": OTHER} | headers
+    try:
+        http = Http(base_url=base, key=Key(KEY), headers=secret)
+        del secret, headers
+        async with http.open(), http.post(path, b"{}"):
+            pass
+    except (LLMError, ConfigError) as error:
+        caught = error
+    whole = traceback.TracebackException.from_exception(caught, capture_locals=True)
+    told = "".join(whole.format())
+    assert type(caught) is kind
+    assert getattr(caught, "processed", False) is False
+    assert caught.__context__ is None
+    assert KEY not in told
+    assert OTHER not in told or kind is ConfigError  # then the caller's own options are all there
+
+
+async def test_stray_json_is_an_error_at_the_end() -> None:
+    body = b'data: {"a":1}\n\n{"error":{"message":"no room"}}\n'
+    async with opened(Answer(headers=SSE, body=body)) as (http, _):
+        async with http.post("/", b"") as reply:
+            seen = []
+            with pytest.raises(ServerError, match="no room"):
+                async for event in reply.events():
+                    seen.append(event.data)
+            assert seen == ['{"a":1}']
