@@ -3,6 +3,7 @@
 import trio
 
 from llmmw import Attempts, Budget, Fallback, Retry, Timeout
+from llmmw.errors import LLMError
 from llmmw.testing import Caller, Fault, Script, World
 
 
@@ -15,6 +16,14 @@ async def stubborn(call, next):
     response = await next(call)
     trio.lowlevel.current_clock().jump(1 / 16)  # the limit comes while the reply is on its way
     return response
+
+
+async def dawdling(call, next):
+    try:
+        return await next(call)
+    except LLMError:
+        trio.lowlevel.current_clock().jump(1 / 8)
+        raise
 
 
 BUSY = (Script(pieces=(), error=Fault("busy")),)
@@ -56,6 +65,11 @@ EXAMPLES = {
     "watched-ask": (
         world((Script(pieces=("a ",), error=Fault("cut")), Script(pieces=("b ",))), chance=0.0),
         lambda: [Timeout(idle=1.0, stream=True), Retry(2)],
+    ),
+    # An attempt fails in the instant of the deadline: there is no time for another.
+    "at-the-deadline": (
+        world(BUSY, Caller(patience=1 / 8)),
+        lambda: [Attempts(Fallback("sim:b")), dawdling],
     ),
     # A hint is waited for where there is no other target.
     "hint": (world((*HINTED, Script()), Caller()), lambda: [Retry(2)]),

@@ -367,7 +367,7 @@ def cause_lost_between_the_tasks(patch):
     patch.setattr(_stream.Stream, "__anext__", anext)
 
 
-@mutant("attempts", "fallback", "full")
+@mutant("at-the-deadline")
 def opens_at_the_deadline(patch):
     real = trio.current_effective_deadline
 
