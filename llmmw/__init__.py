@@ -9,11 +9,12 @@ The map. Imports run downward only; `pyproject.toml` has it as a contract that t
     config     _config                     files, accounts, what is doubtful about a stack
     plugins    plugin, _plugins, _own, _hookspecs             find, load, list; the authors' door
     policies   policies | wire             one idea a file; the kit of providers over HTTP
-    engines    _portal | _attempts         the thread bridge; one mechanism under retry and fallback
+    engines    _portal | _plan | _flight   the thread bridge; which attempt is next; shared flights
+    attempts   _attempts, _budget          what policies see and say; one attempt; what all may cost
     chain      _provider, _chain, _listen, _tasks, _instrument
     call       _call                       one request in flight
     values     _deltas, _request, _output, _response, _messages, _parts,
-               _ledger, _plain, _secret, errors
+               _prices, _ledger, _plain, _secret, errors
 """
 
 from importlib import import_module
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from llmmw import errors as errors
     from llmmw import policies as policies
-    from llmmw._attempts import Budget as Budget
+    from llmmw._budget import Budget as Budget
     from llmmw._call import Call as Call
     from llmmw._call import Listener as Listener
     from llmmw._call import OnInterrupt as OnInterrupt
@@ -64,6 +65,9 @@ if TYPE_CHECKING:
     from llmmw._parts import ToolResultPart as ToolResultPart
     from llmmw._plugins import Listing as Listing
     from llmmw._plugins import Plugins as Plugins
+    from llmmw._prices import Price as Price
+    from llmmw._prices import Prices as Prices
+    from llmmw._prices import price_of as price_of
     from llmmw._request import CountTokens as CountTokens
     from llmmw._request import Embed as Embed
     from llmmw._request import Generate as Generate
@@ -85,7 +89,12 @@ if TYPE_CHECKING:
     from llmmw._stack import default_stack as default_stack
     from llmmw._stream import Stream as Stream
     from llmmw.policies import Attempts as Attempts
+    from llmmw.policies import Breaker as Breaker
+    from llmmw.policies import Coalesce as Coalesce
+    from llmmw.policies import Concurrency as Concurrency
     from llmmw.policies import Fallback as Fallback
+    from llmmw.policies import Hedge as Hedge
+    from llmmw.policies import RateLimit as RateLimit
     from llmmw.policies import Retry as Retry
     from llmmw.policies import Timeout as Timeout
 
@@ -95,7 +104,7 @@ _HOMES = {
         "Advice",
         "advise",
     ),
-    "_attempts": ("Budget",),
+    "_budget": ("Budget",),
     "_call": (
         "Call",
         "Listener",
@@ -151,6 +160,11 @@ _HOMES = {
         "Listing",
         "Plugins",
     ),
+    "_prices": (
+        "Price",
+        "Prices",
+        "price_of",
+    ),
     "_request": (
         "CountTokens",
         "Embed",
@@ -177,7 +191,12 @@ _HOMES = {
     "_stream": ("Stream",),
     "policies": (
         "Attempts",
+        "Breaker",
+        "Coalesce",
+        "Concurrency",
         "Fallback",
+        "Hedge",
+        "RateLimit",
         "Retry",
         "Timeout",
     ),
@@ -198,6 +217,7 @@ def __getattr__(name: str) -> Any:
 __all__ = [
     "Advice",
     "Attempts",
+    "Breaker",
     "Budget",
     "CachePoint",
     "Call",
@@ -205,6 +225,8 @@ __all__ = [
     "Choice",
     "Citation",
     "Client",
+    "Coalesce",
+    "Concurrency",
     "Config",
     "CountTokens",
     "Delta",
@@ -217,6 +239,7 @@ __all__ = [
     "Generation",
     "Grammar",
     "Handler",
+    "Hedge",
     "Instrument",
     "Item",
     "Items",
@@ -235,7 +258,10 @@ __all__ = [
     "PartEnd",
     "PartStart",
     "Plugins",
+    "Price",
+    "Prices",
     "Progress",
+    "RateLimit",
     "Reasoning",
     "ReasoningPart",
     "Request",
@@ -261,6 +287,7 @@ __all__ = [
     "default_stack",
     "describe",
     "load_config",
+    "price_of",
     "to_toml",
 ]
 

@@ -1,8 +1,7 @@
-"""The engine of retry and fallback: start another attempt of this call, on a target, at a time.
+"""What policies that make further attempts see and say, and the running of one attempt.
 
-Policies are pure: each looks at the history and proposes the next start, or nothing. The engine
-takes the earliest proposal that fits the deadline, the bound and the budget, and gives up when
-there is none. (gRPC proposal A6 treats retries and hedges as one in the same way.)
+Policies are pure: each looks at the history and proposes the next start, or nothing; `_plan`
+chooses. (gRPC proposal A6 treats retries and hedges as one in the same way.)
 """
 
 from __future__ import annotations
@@ -10,12 +9,13 @@ from __future__ import annotations
 import copy
 import math
 import random
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any, Protocol, TypeAlias
 
 import attrs
 import trio
 
+from llmmw._budget import Budget
 from llmmw._call import Attempt, Call
 from llmmw._chain import Handler
 from llmmw._deltas import Restarted
@@ -23,16 +23,36 @@ from llmmw._ledger import (
     AttemptEnded,
     AttemptFirst,
     AttemptStarted,
-    BudgetRefused,
+    Ledger,
     StreamRestarted,
     WaitStarted,
 )
-from llmmw._listen import Gate
+from llmmw._listen import Gate, at_once
 from llmmw._request import Request
 from llmmw._response import Response
-from llmmw.errors import CallShed, ConfigError, LLMError, StreamInterrupted
+from llmmw.errors import CallShed, LLMError, StreamInterrupted
 
-__all__ = ["Budget", "History", "Plan", "Proposer", "Record", "Start"]
+__all__ = [
+    "FallbackTarget",
+    "History",
+    "Proposer",
+    "Record",
+    "Start",
+    "aimed",
+    "attempt",
+    "begin",
+    "restart",
+    "verdict",
+    "wait",
+]
+
+FallbackTarget: TypeAlias = str | Mapping[str, Any] | Callable[[Request], Request]
+"""A target; or a dict of the request's fields to change, `model` among them; or a function of
+the original request."""
+
+Claim: TypeAlias = Callable[[bool], Awaitable[bool]]
+"""Whether an attempt may tell what it has; asked with its first content (`False`), and with its
+response (`True`), when it may wait for the answer."""
 
 
 @attrs.define(eq=False)
@@ -46,13 +66,35 @@ class Record(Attempt):
     """The caller has heard some of it; there can be no other attempt."""
     chance: float = 0.0
     """A number from [0, 1) drawn when it ended, so that asking twice gives the same answer."""
+    first: float | None = None
+    """When its first content came, or its response if that came whole."""
+    superseded: bool = False
+    """Another has won, and this one is cancelled."""
     gate: Gate | None = attrs.field(default=None, repr=False)
     """Stands before the call's listener, if it has one."""
+    outer: Attempt | None = attrs.field(default=None, repr=False)
+    """The attempt of another plan that this one is a part of."""
+    when_sent: Callable[[], None] | None = attrs.field(default=None, repr=False)
+    """Called once it has left."""
+    paid: tuple[tuple[Budget, str], ...] = attrs.field(default=(), repr=False)
+    """The accounts that it took from."""
 
     @property
     def counts(self) -> bool:
         """Whether it takes a place in the bound: not when it was never sent."""
         return not isinstance(self.error, CallShed)
+
+    def mark_sent(self, ledger: Ledger) -> None:
+        """As for any attempt; and with it those have left that it is a part of."""
+        if self.sent is not None:
+            return
+        super().mark_sent(ledger)
+        part: Attempt | None = self
+        while isinstance(part, Record):
+            part.sent = self.sent if part.sent is None else part.sent
+            if part.when_sent is not None:
+                part.when_sent()
+            part = part.outer
 
 
 @attrs.define(eq=False)
@@ -67,6 +109,10 @@ class History:
     """The deadline: a start that is not before it is of no use."""
     refused: set[str] = attrs.field(factory=set)
     """The targets that the budget has just refused to ask again."""
+    failures: list[Record] = attrs.field(factory=list)
+    """The attempts that failed, in the order of their ends."""
+    elsewhere: tuple[FallbackTarget, ...] = ()
+    """The targets that the policies of the plan name."""
 
     def on(self, target: str) -> list[Record]:
         """The attempts on one target."""
@@ -76,6 +122,11 @@ class History:
     def targets(self) -> list[str]:
         """The targets used, in the order of their first use."""
         return list(self.requests)
+
+    @property
+    def live(self) -> list[Record]:
+        """The attempts that go on and may still win."""
+        return [r for r in self.records if r.ended is None and not r.superseded]
 
 
 @attrs.frozen
@@ -90,6 +141,19 @@ class Start:
     """What it waits for, if it waits."""
     last_resort: bool = False
     """Only wanted if no other policy proposes anything."""
+    budget: Budget | None = None
+    """What it takes from besides, on the account of the call's own target."""
+    paid: tuple[tuple[Budget, str], ...] = ()
+    """The accounts that it has taken from."""
+
+
+def aimed(target: FallbackTarget, original: Request) -> Request:
+    """The request that a target is asked."""
+    if isinstance(target, str):
+        return original.replace(model=target)
+    if isinstance(target, Mapping):
+        return original.replace(**target)
+    return target(original)
 
 
 class Proposer(Protocol):
@@ -100,173 +164,110 @@ class Proposer(Protocol):
         """How many attempts it may add to the first."""
 
     def propose(self, history: History, now: float) -> Start | None:
-        """The next attempt it would make, or `None`. Pure; called after every event."""
+        """The next attempt it would make, or `None`. Pure; called after every event. While an
+        attempt goes on, only those are asked that may start another beside it."""
 
 
-def _from_zero(budget: object, field: attrs.Attribute[float], given: object) -> None:
-    if type(given) not in {int, float} or not 0 <= given < math.inf:  # type: ignore[operator]
-        raise ConfigError(f"Budget({field.name}={given!r}): expected a number from 0 on")
-
-
-@attrs.define(eq=False)
-class Budget:
-    """A token bucket for extra attempts, one account a destination.
-
-    Every call deposits `ratio` at the target it goes to first, whether it succeeds or not; every
-    repeated attempt on a target takes 1 from that target's account before it waits. `floor`
-    tokens a second come by themselves. It never delays a first attempt, and a fallback's first
-    visit to another target is no repetition: it takes nothing.
-
-    So on each destination, for every span of time: repetitions ≤ cap + ratio·calls + floor·t.
-    """
-
-    ratio: float = attrs.field(default=0.2, validator=_from_zero)
-    cap: float = attrs.field(default=10.0, validator=_from_zero)
-    floor: float = attrs.field(default=0.1, validator=_from_zero)
-    _accounts: dict[str, tuple[float, float]] = attrs.field(factory=dict, init=False, repr=False)
-
-    def balance(self, target: str, now: float) -> float:
-        """What the account holds at `now`."""
-        held, since = self._accounts.get(target, (self.cap, now))
-        return min(self.cap, held + self.floor * max(0.0, now - since))
-
-    def deposit(self, target: str, now: float) -> None:
-        """A call begins at `target`."""
-        if target in self._accounts:  # an account that was never drawn on is full anyway
-            held = self.balance(target, now) + self.ratio
-            if held >= self.cap:
-                del self._accounts[target]
-            else:
-                self._accounts[target] = (held, now)
-
-    def take(self, target: str, now: float) -> bool:
-        """Take one token for a repeated attempt, or refuse at once and change nothing."""
-        held = self.balance(target, now)
-        if held < 1.0:
-            return False
-        self._accounts[target] = (held - 1.0, now)
-        return True
-
-    def statistics(self) -> dict[str, float]:
-        """The balance of every account that is not full, as of its last change."""
-        return {target: held for target, (held, _) in self._accounts.items()}
-
-
-@attrs.frozen(eq=False)
-class Plan:
-    """Policies, a budget and a bound, as one middleware."""
-
-    policies: Sequence[Proposer]
-    budget: Budget
-    max_attempts: int
-
-    async def __call__(self, call: Call, next: Handler) -> Response:
-        now = trio.current_time()
-        target = call.request.model
-        self.budget.deposit(target, now)
-        history = History(call.request)
-        number = call.ledger.next_number()
-        record = Record(number, "first", target, opened=now)
-        response = await _attempt(call, next, call.request, record, history)
-        while response is None:
-            start = self._following(call, history)
-            if start is None:
-                raise _verdict(history)
-            await _wait(call, start, record)
-            number = call.ledger.next_number()
-            record = Record(number, start.reason, start.target, opened=trio.current_time())
-            response = await _attempt(call, next, start.request, record, history)
-        return response
-
-    def _following(self, call: Call, history: History) -> Start | None:
-        """The next attempt, paid for; or `None`, and there will be no other."""
-        records = history.records
-        if records[-1].told or sum(record.counts for record in records) >= self.max_attempts:
-            return None
-        now = trio.current_time()
-        history.latest = trio.current_effective_deadline()
-        history.refused.clear()
-        while starts := list(self._proposals(history, now)):
-            start = min(starts, key=lambda s: (s.last_resort, max(s.at, now)))
-            if not any(record.counts for record in history.on(start.target)):
-                return start
-            if self.budget.take(start.target, now):
-                return start
-            call.ledger.write(BudgetRefused, now, start.target, call.attempt.number)
-            history.refused.add(start.target)
-        return None
-
-    def _proposals(self, history: History, now: float) -> Iterator[Start]:
-        for policy in self.policies:
-            start = policy.propose(history, now)
-            if start is None or start.target in history.refused:
-                continue
-            if max(start.at, now) < history.latest:
-                yield start
-
-
-async def _wait(call: Call, start: Start, last: Record) -> None:
-    """Wait for the time of the next attempt; then take back what the last one has told."""
-    now = trio.current_time()
-    if start.at > now:
-        call.ledger.write(WaitStarted, now, start.at, start.why, call.attempt.number)
-        await trio.sleep_until(start.at)
-    if call.listener is not None and last.gate is not None and last.gate.passed:
+async def restart(call: Call, last: Record | None) -> None:
+    """Take back what an attempt has told, if it has."""
+    gate = last.gate if last is not None else None
+    if call.listener is not None and last is not None and gate is not None and gate.passed:
         reason = type(last.error).__name__
         call.ledger.write(StreamRestarted, trio.current_time(), reason, call.attempt.number)
         await call.listener(Restarted(reason))
 
 
-async def _attempt(
-    call: Call, next: Handler, request: Request, record: Record, history: History
+async def wait(call: Call, start: Start, last: Record | None) -> None:
+    """Take back what the last attempt has told, at once, since a listener may want no other;
+    then wait for the time of the next."""
+    await restart(call, last)
+    now = trio.current_time()
+    if start.at > now:
+        call.ledger.write(WaitStarted, now, start.at, start.why, call.attempt.number)
+        await trio.sleep_until(start.at)
+
+
+def begin(call: Call, start: Start, history: History) -> Record:
+    """Write down that an attempt starts now."""
+    now = trio.current_time()
+    number = call.ledger.next_number()
+    record = Record(number, start.reason, start.target, opened=now, paid=start.paid)
+    if call.attempt.number:
+        record.outer = call.attempt
+    history.records.append(record)
+    history.requests.setdefault(start.target, start.request)
+    parent = call.attempt.number
+    call.ledger.write(AttemptStarted, now, number, start.target, start.reason, parent)
+    return record
+
+
+async def attempt(
+    call: Call,
+    next: Handler,
+    request: Request,
+    record: Record,
+    history: History,
+    claim: Claim = at_once,
 ) -> Response | None:
     """One attempt: its response, or `None` and an error in its record."""
-    ledger = call.ledger
-    number, opened, target = record.number, record.opened, record.target
-    history.records.append(record)
-    history.requests.setdefault(target, request)
-    ledger.write(AttemptStarted, opened, number, target, record.reason, call.attempt.number)
+    ledger, number = call.ledger, record.number
     if call.listener is None:
         inner = call.replace(request=request, attempt=record)
     else:
-        gate = Gate.before(call, lambda: ledger.write(AttemptFirst, trio.current_time(), number))
-        record.gate = gate
+
+        def first() -> None:
+            record.first = trio.current_time()
+            ledger.write(AttemptFirst, record.first, number)
+
+        gate = record.gate = Gate.before(call, first, claim)
         inner = call.replace(request=request, attempt=record, listener=gate)
     outcome, message = "Cancelled", ""
     response: Response | None = None
     try:
         response = await next(inner)
         if record.gate is not None:
+            record.first = trio.current_time() if record.first is None else record.first
             await record.gate.release()
         outcome = "ok"
         return response
-    except LLMError as error:
-        outcome, message = type(error).__name__, error.message
-        _fail(call, record, error)
-        return None
     except Exception as error:
         outcome = type(error).__name__
-        raise
+        if record.superseded:  # the fault of one that has lost is nobody's business
+            message = f"{outcome}: {error}"
+        elif isinstance(error, LLMError):
+            message = error.message
+            _fail(call, record, error, history)
+        else:
+            raise
+        return None
     finally:
         ended = record.ended = trio.current_time()
-        spent = response.spent if response is not None else (None, None)
-        ledger.write(AttemptEnded, ended, number, outcome, ended - opened, message, *spent)
+        outcome = "Superseded" if record.superseded else outcome
+        spent = response.spent if response is not None else ()
+        seconds = ended - record.opened
+        ledger.write(AttemptEnded, ended, number, outcome, seconds, message, *spent)
 
 
-def _fail(call: Call, record: Record, error: LLMError) -> None:
+def _fail(call: Call, record: Record, error: LLMError, history: History) -> None:
     source = call.host.random if call.host is not None else random
     record.chance = source.random()
     record.error = error
+    history.failures.append(record)
+    if not record.counts:
+        for budget, account in record.paid:
+            budget.give_back(account, trio.current_time())
     if record.gate is not None:
         record.told = record.gate.told
         if error.partial is None and record.gate.fold.anything:
             error.partial = record.gate.fold.response()
 
 
-def _verdict(history: History) -> LLMError:
-    """The error of the attempt that was told, else of the first target's last attempt."""
+def verdict(history: History) -> LLMError:
+    """The error of the attempt that was told, else of the first target's last failure, else of
+    the last failure."""
     told = [record for record in history.records if record.told]
-    chosen = (told or history.on(history.records[0].target))[-1].error
+    own = [record for record in history.on(history.records[0].target) if record.error is not None]
+    chosen = (told or own or history.failures)[-1].error
     assert chosen is not None
     errors = [one for record in history.records for one in _all_of(record.error)]
     if told and not isinstance(chosen, StreamInterrupted):

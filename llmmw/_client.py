@@ -338,7 +338,7 @@ class Client(AbstractAsyncContextManager["Client"]):
             outcome = type(error).__name__
             raise
         finally:
-            spent = response.spent if response is not None else (None, None)
+            spent = response.spent if response is not None else ()
             ledger.write(CallEnded, trio.current_time(), outcome, *spent)
         if own is not None:
             raise own  # out here, so that it keeps the cause and the context of its own

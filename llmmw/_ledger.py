@@ -6,6 +6,7 @@ The names of the events are API: instruments hear exactly what is written here.
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any, ParamSpec, TypeAlias
 
 import attrs
@@ -18,10 +19,17 @@ __all__ = [
     "BudgetRefused",
     "CallEnded",
     "CallStarted",
+    "CircuitChanged",
     "DownloadProgress",
     "Event",
+    "FlightJoined",
+    "FlightLeft",
+    "FlightStarted",
+    "HedgeFired",
     "Ledger",
     "LimitReached",
+    "QueueEntered",
+    "QueueLeft",
     "StreamRestarted",
     "WaitStarted",
 ]
@@ -51,9 +59,11 @@ class CallEnded(Event):
     error: str | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
+    cost: Decimal | None = None
 
     def __str__(self) -> str:
-        return f"ended: {self.error or 'ok'}{_tokens(self.input_tokens, self.output_tokens)}"
+        spent = _spent(self.input_tokens, self.output_tokens, self.cost)
+        return f"ended: {self.error or 'ok'}{spent}"
 
 
 @attrs.frozen
@@ -91,7 +101,8 @@ class AttemptFirst(Event):
 
 @attrs.frozen
 class AttemptEnded(Event):
-    """The attempt ended: `outcome` is `ok`, `Cancelled`, or the name of its error."""
+    """The attempt ended: `outcome` is `ok`, `Cancelled`, `Superseded` (another has won, and this
+    one was cancelled), or the name of its error."""
 
     number: int
     outcome: str
@@ -99,11 +110,12 @@ class AttemptEnded(Event):
     message: str = ""
     input_tokens: int | None = None
     output_tokens: int | None = None
+    cost: Decimal | None = None
 
     def __str__(self) -> str:
-        tokens = _tokens(self.input_tokens, self.output_tokens)
+        spent = _spent(self.input_tokens, self.output_tokens, self.cost)
         note = f": {self.message}" if self.message else ""
-        return f"{self.outcome} after {self.seconds:.3f} s{tokens}{note}"
+        return f"{self.outcome} after {self.seconds:.3f} s{spent}{note}"
 
 
 @attrs.frozen
@@ -116,6 +128,17 @@ class WaitStarted(Event):
 
     def __str__(self) -> str:
         return f"wait {self.until - self.time:.3f} s ({self.why})"
+
+
+@attrs.frozen
+class HedgeFired(Event):
+    """Nothing came for `after` seconds, so another attempt starts beside those that go on."""
+
+    after: float
+    parent: int = 0
+
+    def __str__(self) -> str:
+        return f"nothing came for {self.after:.3f} s: hedge"
 
 
 @attrs.frozen
@@ -143,6 +166,47 @@ class LimitReached(Event):
 
 
 @attrs.frozen
+class CircuitChanged(Event):
+    """A breaker's circuit of `destination` is now `closed`, `half-open`, or `open` until a time,
+    because of `why`, the name of an error, in attempt `parent`."""
+
+    destination: str
+    state: str
+    until: float | None = None
+    why: str = ""
+    parent: int = 0
+
+    def __str__(self) -> str:
+        wait = "" if self.until is None else f" for {self.until - self.time:.3f} s"
+        because = f" ({self.why})" if self.why else ""
+        return f"circuit of {self.destination} {self.state}{wait}{because}"
+
+
+@attrs.frozen
+class QueueEntered(Event):
+    """Attempt `parent` waits for a place at `destination`, behind `ahead` others."""
+
+    destination: str
+    ahead: int
+    parent: int = 0
+
+    def __str__(self) -> str:
+        return f"waits for a place at {self.destination}, {self.ahead} ahead"
+
+
+@attrs.frozen
+class QueueLeft(Event):
+    """After `seconds` attempt `parent` has its place at `destination`, or was cancelled."""
+
+    destination: str
+    seconds: float
+    parent: int = 0
+
+    def __str__(self) -> str:
+        return f"waited {self.seconds:.3f} s for a place at {self.destination}"
+
+
+@attrs.frozen
 class StreamRestarted(Event):
     """What had been told is void; another attempt tells anew."""
 
@@ -151,6 +215,44 @@ class StreamRestarted(Event):
 
     def __str__(self) -> str:
         return f"the stream starts anew: {self.reason}"
+
+
+@attrs.frozen
+class FlightStarted(Event):
+    """The call leads shared flight `number`; identical calls may join it."""
+
+    number: int
+    parent: int = 0
+
+    def __str__(self) -> str:
+        return f"leads flight {self.number}"
+
+
+@attrs.frozen
+class FlightJoined(Event):
+    """The call waits with `others` for flight `number`, whose leader called at `began`."""
+
+    number: int
+    began: float
+    others: int
+    parent: int = 0
+
+    def __str__(self) -> str:
+        age = self.time - self.began
+        return f"joined flight {self.number}, {age:.3f} s old, with {self.others} waiting"
+
+
+@attrs.frozen
+class FlightLeft(Event):
+    """The call waits no longer; flight `number` goes on for `others`. If the call led it, its
+    ledger goes on too."""
+
+    number: int
+    others: int
+    parent: int = 0
+
+    def __str__(self) -> str:
+        return f"left flight {self.number}, which goes on for {self.others}"
 
 
 @attrs.frozen
@@ -166,10 +268,11 @@ class DownloadProgress(Event):
         return f"{self.name}: {self.done}{of} bytes"
 
 
-def _tokens(given: int | None, made: int | None) -> str:
-    if made is None:
-        return ""
-    return f", {made} tokens out" if given is None else f", {given} tokens in, {made} out"
+def _spent(given: int | None, made: int | None, cost: Decimal | None) -> str:
+    tokens = ""
+    if made is not None:
+        tokens = f", {made} tokens out" if given is None else f", {given} tokens in, {made} out"
+    return tokens if cost is None else f"{tokens}, ${cost.normalize():f}"
 
 
 P = ParamSpec("P")

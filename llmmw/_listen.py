@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import attrs
@@ -31,7 +31,7 @@ from llmmw._parts import (
 from llmmw._response import Finish, Generation, Response, Usage
 from llmmw.errors import ListenerFailed, LLMError, StreamInterrupted
 
-__all__ = ["CallerListener", "Gate", "ResponseBuilder", "map_text", "never_told"]
+__all__ = ["CallerListener", "Gate", "ResponseBuilder", "at_once", "map_text", "never_told"]
 
 
 @attrs.define(eq=False)
@@ -58,19 +58,27 @@ def never_told() -> None:
     """What a gate calls on its first content where nobody wants to know."""
 
 
+async def at_once(whole: bool) -> bool:
+    """The claim of an attempt that has no rivals."""
+    return True
+
+
 @attrs.define(eq=False)
 class Gate:
     """The listener of one attempt. Holds back what comes before content, so that an attempt that
-    fails early leaves no trace; then passes everything on at once.
+    fails early leaves no trace; then passes everything on at once, if its claim is granted.
 
-    `won`: content has passed. `told`: the caller itself has heard some, and did not agree to
-    hear it again; only that forbids another attempt. With `on_interrupt="buffer"` all is held
-    until `release`.
+    `won`: it was, with the first content or with the response. `told`: the caller itself has
+    heard some, and did not agree to hear it again; only that forbids another attempt. With
+    `on_interrupt="buffer"` all is held until `release`.
     """
 
     _listener: Listener
     _on_interrupt: str
     _first: Callable[[], None] = never_told
+    _claim: Callable[[bool], Awaitable[bool]] = at_once
+    came: bool = False
+    """There was content."""
     won: bool = False
     told: bool = False
     passed: bool = False
@@ -79,10 +87,15 @@ class Gate:
     fold: Fold = attrs.field(factory=Fold)
 
     @classmethod
-    def before(cls, call: Call, first: Callable[[], None] = never_told) -> Gate:
+    def before(
+        cls,
+        call: Call,
+        first: Callable[[], None] = never_told,
+        claim: Callable[[bool], Awaitable[bool]] = at_once,
+    ) -> Gate:
         """A gate before the listener of `call`, which must have one."""
         assert call.listener is not None
-        return cls(call.listener, call.on_interrupt, first)
+        return cls(call.listener, call.on_interrupt, first, claim)
 
     async def __call__(self, delta: Delta) -> None:
         self.fold(delta)
@@ -91,9 +104,11 @@ class Gate:
             if self.passed:
                 await self._pass(delta)
             return
-        if not self.won and self.fold.anything:
-            self.won = True
+        if not self.came and self.fold.anything:
+            self.came = True
             self._first()
+        if self.came and not self.won:
+            self.won = await self._claim(False)
         if self.won and self._on_interrupt != "buffer":
             await self.release()
             await self._pass(delta)
@@ -102,6 +117,8 @@ class Gate:
 
     async def release(self) -> None:
         """Pass on what is held: the attempt has won, or has its response."""
+        if not self.won:
+            self.won = await self._claim(True)
         if self._held:
             held, self._held = self._held, []
             for delta in held:

@@ -9,8 +9,13 @@ from llmmw._hookspecs import Spec, hookimpl
 def llmmw_middleware() -> list[Spec]:
     """The policies, by the names that configuration uses."""
     return [
-        Spec("attempts", "llmmw.policies:Attempts", "retry and fallback in one plan"),
+        Spec("attempts", "llmmw.policies:Attempts", "retry, fallback and hedge in one plan"),
+        Spec("breaker", "llmmw.policies:Breaker", "leave a failing target alone for a time"),
+        Spec("coalesce", "llmmw.policies:Coalesce", "identical calls in flight share one"),
+        Spec("concurrency", "llmmw.policies:Concurrency", "so many calls at once; others wait"),
         Spec("fallback", "llmmw.policies:Fallback", "ask other targets after a failure"),
+        Spec("hedge", "llmmw.policies:Hedge", "ask a second time when nothing comes"),
+        Spec("rate_limit", "llmmw.policies:RateLimit", "requests, tokens, money in a span of time"),
         Spec("retry", "llmmw.policies:Retry", "try again after an error that may pass"),
         Spec("timeout", "llmmw.policies:Timeout", "limits: total, first token, idle"),
     ]

@@ -61,6 +61,7 @@ class Usage:
     output_audio_tokens: int | None = None
     server_tool_calls: Mapping[str, int] = attrs.field(factory=dict, hash=False)
     cost: Decimal | None = attrs.field(default=None, eq=False)
+    """US dollars: what the host told, else by the table of prices, where that knows it."""
     raw: Mapping[str, Any] | None = attrs.field(default=None, eq=False, repr=False)
 
     @property
@@ -95,11 +96,16 @@ class Response:
     http: HttpInfo | None = attrs.field(default=None, eq=False, repr=False)
     raw: Any = attrs.field(default=None, eq=False, repr=False)
     ledger: Ledger | None = attrs.field(default=None, eq=False, repr=False)
+    joined: bool = attrs.field(default=False, eq=False, repr=False)
+    """Another call asked for it, which pays for `usage`; this one joined in (`Coalesce`)."""
 
     @property
-    def spent(self) -> tuple[int | None, int | None]:
-        """Input and output tokens; `None` where the provider did not tell."""
-        return (self.usage.input_tokens, self.usage.output_tokens) if self.usage else (None, None)
+    def spent(self) -> tuple[int | None, int | None, Decimal | None]:
+        """Input tokens, output tokens and US dollars that this call paid for; `None` where
+        nobody knows, and where the call joined another."""
+        if self.usage is None or self.joined:
+            return (None, None, None)
+        return (self.usage.input_tokens, self.usage.output_tokens, self.usage.cost)
 
     def replace(self: R, **changes: Any) -> R:
         """The same response with other fields."""

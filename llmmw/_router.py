@@ -11,6 +11,7 @@ import trio
 
 from llmmw._call import Call
 from llmmw._plugins import Plugins
+from llmmw._prices import built_in_prices
 from llmmw._provider import Capabilities, Provider, honour
 from llmmw._request import Request
 from llmmw._response import Response
@@ -91,6 +92,9 @@ class Router:
             # The frames of a provider hold what its host sent, which may be the key.
             error.__traceback__ = None
             raise
+        usage = built_in_prices().priced(request.model, response.usage)
+        if usage is not response.usage:
+            response = response.replace(usage=usage)
         if warnings:
             response = response.replace(warnings=(*response.warnings, *warnings))
         return response

@@ -66,7 +66,7 @@ class Task(Generic[T]):
     """Background work that can be waited for; its error goes to those who wait."""
 
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
-    _done: trio.Event = attrs.field(factory=trio.Event)
+    ended: trio.Event = attrs.field(factory=trio.Event)
     _value: T | None = None
     _error: Exception | None = None
     _finished: bool = False
@@ -78,12 +78,20 @@ class Task(Generic[T]):
             Exception: what the work raised.
             RuntimeError: if the work was cancelled, because its host closed.
         """
-        await self._done.wait()
-        if isinstance(self._error, LLMError):
+        await self.ended.wait()
+        return self.result_nowait()
+
+    def result_nowait(self) -> T:
+        """The result of work that has ended; raises as `wait` does."""
+        error = self._error
+        if isinstance(error, LLMError):
             # Each waiter its own: policies write on an error what they know of their call.
-            raise copy.copy(self._error).with_traceback(self._error.__traceback__)
-        if self._error is not None:
-            raise self._error
+            own = copy.copy(error).with_traceback(error.__traceback__)
+            own.__cause__, own.__context__ = error.__cause__, error.__context__
+            own.__suppress_context__ = error.__suppress_context__
+            raise own
+        if error is not None:
+            raise error
         if not self._finished:
             raise RuntimeError("the background work was cancelled, or its host has closed")
         return self._value  # type: ignore[return-value]
@@ -96,7 +104,7 @@ class Task(Generic[T]):
         except Exception as error:
             self._error = error
         finally:
-            self._done.set()
+            self.ended.set()
 
 
 @attrs.define(eq=False)

@@ -122,6 +122,8 @@ class LLMError(Exception):
 def _rebuilt(kind: type[LLMError], args: tuple[Any, ...], fields: dict[str, Any]) -> LLMError:
     made = kind.__new__(kind, *args)
     made.__dict__.update(fields)
+    if "__notes__" in fields:  # a list, which the copy would share
+        made.__notes__ = list(fields["__notes__"])
     return made
 
 

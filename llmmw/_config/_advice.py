@@ -20,7 +20,7 @@ from llmmw._config._file import Config
 from llmmw._config._write import name_of
 from llmmw._plugins import Plugins
 from llmmw._secret import Secret
-from llmmw.policies import Attempts, Fallback, Retry, Timeout
+from llmmw.policies import Attempts, Breaker, Concurrency, Fallback, Retry, Timeout
 
 __all__ = ["RULES", "Advice", "advise", "bound_of"]
 
@@ -138,6 +138,39 @@ def _limit_of_attempt_outside(subject: _Subject) -> Found:
             )
 
 
+def _held_while_waiting(subject: _Subject) -> Found:
+    """A place of a `Concurrency` is held by calls that only wait: for their next attempt, or for
+    what a breaker inside of it refuses at once."""
+    for one in subject.top:
+        if isinstance(one.layer, Concurrency):
+            for maker in subject.repeating():
+                if maker.at > one.at:
+                    yield (
+                        f"a place of {one} is held while {maker} waits between attempts; put it "
+                        "inside, so that each attempt has a place of its own",
+                        [one, maker],
+                    )
+            for other in subject.top[one.at + 1 :]:
+                if isinstance(other.layer, Breaker):
+                    yield (
+                        f"calls queue for {one} that {other} then refuses; put it inside of that",
+                        [one, other],
+                    )
+
+
+def _breaker_outside(subject: _Subject) -> Found:
+    """A breaker stands outside of the attempts: it counts all attempts of a call as one, and
+    blames the first target for all."""
+    for one in subject.top:
+        for maker in subject.repeating() if isinstance(one.layer, Breaker) else ():
+            if maker.at > one.at:
+                yield (
+                    f"{one} counts all attempts of {maker} as one call of its first target; put "
+                    "it inside, so that it counts each",
+                    [one, maker],
+                )
+
+
 def _limit_never_reached(subject: _Subject) -> Found:
     """A limit is longer than the total around it, so it never runs out."""
     for one, timeout in subject.timeouts():
@@ -223,6 +256,8 @@ RULES: Mapping[str, Callable[[_Subject], Found]] = {
     "nested-attempts": _nested_attempts,
     "no-total": _no_total,
     "limit-of-attempt-outside": _limit_of_attempt_outside,
+    "held-while-waiting": _held_while_waiting,
+    "breaker-outside": _breaker_outside,
     "limit-never-reached": _limit_never_reached,
     "hint-beyond-total": _hint_beyond_total,
     "same-target": _same_target,

@@ -1,10 +1,27 @@
 """Policies: middleware about failure, time, cost or load, one idea a file."""
 
-from llmmw._attempts import Budget as Budget
+from llmmw._attempts import FallbackTarget as FallbackTarget
+from llmmw._budget import Budget as Budget
 from llmmw.policies.attempts import Attempts as Attempts
+from llmmw.policies.breaker import Breaker as Breaker
+from llmmw.policies.coalesce import Coalesce as Coalesce
+from llmmw.policies.concurrency import Concurrency as Concurrency
 from llmmw.policies.fallback import Fallback as Fallback
-from llmmw.policies.fallback import FallbackTarget as FallbackTarget
+from llmmw.policies.hedge import Hedge as Hedge
+from llmmw.policies.rate_limit import RateLimit as RateLimit
 from llmmw.policies.retry import Retry as Retry
 from llmmw.policies.timeout import Timeout as Timeout
 
-__all__ = ["Attempts", "Budget", "Fallback", "FallbackTarget", "Retry", "Timeout"]
+__all__ = [
+    "Attempts",
+    "Breaker",
+    "Budget",
+    "Coalesce",
+    "Concurrency",
+    "Fallback",
+    "FallbackTarget",
+    "Hedge",
+    "RateLimit",
+    "Retry",
+    "Timeout",
+]

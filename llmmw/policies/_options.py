@@ -37,6 +37,20 @@ def whole(low: int) -> Validator:
     return check
 
 
+def share(item: Any, field: attrs.Attribute[Any], given: Any) -> None:
+    """A part of a whole: above 0, up to 1."""
+    if type(given) not in {int, float} or not 0 < given <= 1:
+        raise _wrong(item, field, given, "a number above 0, up to 1")
+
+
+def above_zero(item: Any, field: attrs.Attribute[Any], given: Any) -> None:
+    """A finite number above 0, or `None` where that is the default."""
+    if given is None and field.default is None:
+        return
+    if type(given) not in {int, float} or not 0 < given < math.inf:
+        raise _wrong(item, field, given, "a number above 0")
+
+
 def one_of(*words: str) -> Validator:
     """One of the given words."""
 

@@ -1,4 +1,4 @@
-"""Law: retry and fallback in one plan, with one bound and one budget.
+"""Law: retry, fallback and hedge in one plan, with one bound and one budget.
 
 ::
 
@@ -13,9 +13,11 @@ from typing import Any
 
 import attrs
 
-from llmmw._attempts import Budget, Plan, Proposer
+from llmmw._attempts import Proposer
+from llmmw._budget import Budget
 from llmmw._call import Call
 from llmmw._chain import Handler
+from llmmw._plan import Plan
 from llmmw._response import Response
 from llmmw.errors import ConfigError
 
@@ -26,10 +28,12 @@ __all__ = ["Attempts"]
 class Attempts:
     """Merge policies that start further attempts into one plan.
 
-    A failure goes to an unused target at once and waits only where there is none.
+    A failure goes to an unused target at once and waits only where there is none. While an
+    attempt goes on, the call has not failed: then only a `Hedge` starts another, on the targets
+    of the `Fallback` beside it unless it is given some.
 
     Args:
-        policies: such as `Retry` and `Fallback`.
+        policies: such as `Retry`, `Fallback` and `Hedge`.
         budget: shared by them; give one object to several stacks to share it among these.
         max_attempts: bound on all attempts; default 1 + what each policy may add.
     """

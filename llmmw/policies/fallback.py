@@ -13,52 +13,30 @@ own fallback middleware.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import attrs
 
-from llmmw._attempts import Budget, History, Plan, Start
+from llmmw._attempts import FallbackTarget, History, Start, aimed
+from llmmw._budget import Budget
 from llmmw._call import Call
 from llmmw._chain import Handler
-from llmmw._request import CountTokens, Embed, Generate, Request, Score
+from llmmw._plan import Plan
+from llmmw._request import Request
 from llmmw._response import Response
 from llmmw.errors import ConfigError, LLMError
 from llmmw.policies import _options
+from llmmw.policies._targets import checked
 
-__all__ = ["Fallback", "FallbackTarget"]
-
-FallbackTarget: TypeAlias = str | Mapping[str, Any] | Callable[[Request], Request]
-"""A target; or a dict of the request's fields to change, `model` among them; or a function of
-the original request."""
-
-
-_FIELDS = {
-    field.name
-    for kind in (CountTokens, Embed, Generate, Score)
-    for field in attrs.fields(kind)
-    if field.init
-}
-
-
-def _targets(given: Any) -> tuple[FallbackTarget, ...]:
-    single = isinstance(given, (str, Mapping)) or callable(given)
-    targets = (given,) if single else tuple(given)
-    for target in targets:
-        model = target.get("model", "") if isinstance(target, Mapping) else target
-        if isinstance(model, str) and not all(model.partition(":")):
-            raise ConfigError(f'Fallback({target!r}): expected a model as "provider:model"')
-        wrong = set(target) - _FIELDS if isinstance(target, Mapping) else set()
-        if wrong:
-            raise ConfigError(f"Fallback({target!r}): a request has no field {min(wrong)!r}")
-    return targets
+__all__ = ["Fallback"]
 
 
 def _by_class(given: Mapping[type[LLMError], Any]) -> dict[type[LLMError], Any]:
     for kind in given:
         if not (isinstance(kind, type) and issubclass(kind, LLMError)):
             raise ConfigError(f"Fallback(on=…): {kind!r} is no class of LLMError")
-    return {kind: _targets(targets) for kind, targets in given.items()}
+    return {kind: checked("Fallback", targets) for kind, targets in given.items()}
 
 
 @attrs.frozen(init=False)
@@ -88,7 +66,8 @@ class Fallback:
         order: str = "per-round",
         budget: Budget | None = None,
     ) -> None:
-        self.__attrs_init__(_targets(targets), _by_class(on or {}), order, budget or Budget())
+        where = checked("Fallback", targets)
+        self.__attrs_init__(where, _by_class(on or {}), order, budget or Budget())
         if not targets and not on:
             raise ConfigError("Fallback() needs at least one target, or on={…}")
 
@@ -99,9 +78,10 @@ class Fallback:
 
     def propose(self, history: History, now: float) -> Start | None:
         """The first target that was not asked yet and that the last error allows."""
-        error = history.records[-1].error
-        if error is None:
+        if not history.failures:
             return None
+        error = history.failures[-1].error
+        assert error is not None
         for request in self._allowed(error, history.request):
             if request.model not in history.requests:
                 last = self.order == "per-target"
@@ -111,17 +91,9 @@ class Fallback:
     def _allowed(self, error: LLMError, original: Request) -> Iterator[Request]:
         for kind, targets in self.on.items():
             if isinstance(error, kind):
-                yield from (_aimed(target, original) for target in targets)
+                yield from (aimed(target, original) for target in targets)
         if error.elsewhere:
-            yield from (_aimed(target, original) for target in self.targets)
+            yield from (aimed(target, original) for target in self.targets)
 
     async def __call__(self, call: Call, next: Handler) -> Response:
         return await Plan((self,), self.budget, 1 + self.extra)(call, next)
-
-
-def _aimed(target: FallbackTarget, original: Request) -> Request:
-    if isinstance(target, str):
-        return original.replace(model=target)
-    if isinstance(target, Mapping):
-        return original.replace(**target)
-    return target(original)

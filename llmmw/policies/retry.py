@@ -15,9 +15,11 @@ from __future__ import annotations
 
 import attrs
 
-from llmmw._attempts import Budget, History, Plan, Record, Start
+from llmmw._attempts import History, Record, Start
+from llmmw._budget import Budget
 from llmmw._call import Call
 from llmmw._chain import Handler
+from llmmw._plan import Plan
 from llmmw._response import Response
 from llmmw.policies import _options
 
@@ -78,7 +80,7 @@ class Retry:
             return None
         hint = last.error.retry_after
         if hint is None:
-            failures = sum(record.counts for record in records)
+            failures = sum(record.error is not None and record.counts for record in records)
             return last.ended + self.backoff(failures, last.chance)
         return last.ended + hint if hint <= self.max_hint else None
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from llmmw._attempts import Budget
+from llmmw._budget import Budget
 from llmmw._call import Call
 from llmmw._deltas import Delta, PartDelta, PartEnd, Restarted
 from llmmw._ledger import BudgetRefused, Event, WaitStarted
@@ -148,6 +148,11 @@ class Group:
     def counted(self) -> int:
         """How many take a place in the bound."""
         return sum(a.counts for a in self.attempts)
+
+    def told_before(self, order: int) -> bool:
+        """Whether its caller had heard something by then, and will not hear it again. To a
+        shared flight, its waiters are the caller, and the flight agrees for them."""
+        return self.entry.call.on_interrupt == "error" and self.call.told_before(order)
 
     def events(self, kind: type[Event]) -> list[Event]:
         """The engine's own events of a kind."""

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from llmmw.testing._laws import LAWS
+from llmmw.testing._laws_flight import FLIGHT_LAWS
+from llmmw.testing._laws_limits import LIMIT_LAWS
 from llmmw.testing._laws_stream import STREAM_LAWS
 from llmmw.testing._laws_time import TIME_LAWS
 from llmmw.testing._trace import Trace
@@ -18,7 +20,7 @@ __all__ = ["assert_laws", "check_laws", "examples_of"]
 
 def check_laws(trace: Trace) -> None:
     """Raise `AssertionError` with the number of the first law that a trace breaks."""
-    for law in (*LAWS, *TIME_LAWS, *STREAM_LAWS):
+    for law in (*LAWS, *TIME_LAWS, *STREAM_LAWS, *LIMIT_LAWS, *FLIGHT_LAWS):
         law(trace)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from llmmw._attempts import Budget
+from llmmw._budget import Budget
 from llmmw._deltas import PartDelta, Restarted
 from llmmw._ledger import BudgetRefused
 from llmmw.errors import LLMError, StreamInterrupted
@@ -56,7 +56,7 @@ def law_03(trace: Trace) -> None:
             demand("L3", not firm, "an attempt after content was told")
     for group in trace.groups():
         call, entry = group.call, group.entry
-        if isinstance(entry.error, LLMError) and call.told_before(entry.ended_order):
+        if isinstance(entry.error, LLMError) and group.told_before(entry.ended_order):
             cut = isinstance(entry.error, StreamInterrupted)
             demand("L3", cut, f"{entry.error!r} after content was told")
             partial = entry.error.partial
@@ -129,7 +129,7 @@ def law_08(trace: Trace) -> None:
             continue
         first = group.attempts[0].target
         path = [a for a in group.attempts if a.target == first]
-        chosen = (group.attempts if group.call.told_before(group.entry.ended_order) else path)[-1]
+        chosen = (group.attempts if group.told_before(group.entry.ended_order) else path)[-1]
         real = chosen.error in {raised, group.entry.cause} or _is_copy(raised, chosen.error)
         demand("L8", real, f"raised {raised!r}, but that of the attempt was {chosen.error!r}")
 

@@ -49,8 +49,9 @@ def law_79(trace: Trace) -> None:
 
 
 def law_80(trace: Trace) -> None:
-    """While the caller's listener is busy, nothing is read from the provider."""
-    for call in trace.calls:
+    """While the caller's listener is busy, nothing is read from the provider, but for a flight
+    that others share, which keeps what is told."""
+    for call in () if trace.shares else trace.calls:
         if call.caller.mode != "listen" or len(trace.calls) > 1:
             continue
         for told in call.told:

@@ -14,6 +14,7 @@ from llmmw._response import Response
 from llmmw.policies import Timeout
 from llmmw.sim import Script
 from llmmw.testing._laws import demand
+from llmmw.testing._laws_limits import law_41, law_55
 from llmmw.testing._laws_stream import law_78, law_81, law_85, law_88, law_98
 from llmmw.testing._laws_time import law_16, law_18
 from llmmw.testing._trace import Trace
@@ -103,7 +104,7 @@ def law_101(world: World, make_stack: MakeStack) -> int:
     for step in range(1, steps + 1):
         trace = run_world(world, make_stack, stop_at=step)
         try:
-            for law in (law_16, law_18, law_78, law_81, law_85, law_88, law_98):
+            for law in (law_16, law_18, law_78, law_81, law_85, law_88, law_98, law_41, law_55):
                 law(trace)
             call = trace.calls[0]
             whole = call.response is None or call.response.finish is not None

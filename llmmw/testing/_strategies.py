@@ -8,12 +8,13 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import attrs
 from hypothesis import strategies as st
 
 from llmmw.sim import Script
 from llmmw.testing._world import TARGETS, Caller, Fault, World
 
-__all__ = ["times", "worlds"]
+__all__ = ["sharing_worlds", "times", "worlds"]
 
 # One draw of a whole shape is many times cheaper than a draw of each of its fields. The first
 # shapes are the simplest, so that examples shrink towards them.
@@ -85,5 +86,19 @@ def worlds(draw: st.DrawFn, *, callers: int = 2) -> World:
     }
     count = draw(st.sampled_from((1, 1, callers)))
     people = tuple(draw(_callers(count == 1)) for _ in range(count))
+    chance = draw(st.sampled_from((0.0, 0.25, 0.5, 63 / 64)))
+    return World(scripts=scripts, callers=people, chance=chance, greets=draw(st.booleans()))
+
+
+@st.composite
+def sharing_worlds(draw: st.DrawFn) -> World:
+    """A world in which several callers ask the same, and some something else."""
+    scripts = {
+        target: tuple(_script(target, n, shape) for n, shape in enumerate(draw(_shapes)))
+        for target in TARGETS
+    }
+    asks = st.sampled_from(("this", "this", "this", "that"))
+    count = draw(st.sampled_from((2, 2, 3, 4)))
+    people = tuple(attrs.evolve(draw(_callers(False)), asks=draw(asks)) for _ in range(count))
     chance = draw(st.sampled_from((0.0, 0.25, 0.5, 63 / 64)))
     return World(scripts=scripts, callers=people, chance=chance, greets=draw(st.booleans()))

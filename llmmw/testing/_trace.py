@@ -9,7 +9,9 @@ from typing import Any
 
 import attrs
 
+from llmmw._ledger import CircuitChanged
 from llmmw.errors import DeadlineExceeded, LLMError
+from llmmw.policies import Coalesce
 from llmmw.sim import Seen
 from llmmw.testing._calls import CallTrace, Engine, Entry, Group, Told, engine_of
 
@@ -39,6 +41,11 @@ class Trace:
         found = (engine_of(depth, layer) for depth, layer in enumerate(self.stack))
         return [engine for engine in found if engine is not None]
 
+    @property
+    def shares(self) -> bool:
+        """Whether calls may share flights, which run in tasks of their own."""
+        return any(isinstance(layer, Coalesce) for layer in self.stack)
+
     def visits(self, call: CallTrace) -> list[Entry]:
         """The times that a call came to the provider, in order."""
         return [entry for entry in call.entries if entry.depth == self.bottom]
@@ -62,6 +69,7 @@ class Trace:
 def _happened(trace: Trace, call: CallTrace) -> set[str]:
     visits = trace.visits(call)
     found = {type(event).__name__ for event in call.events}
+    found |= {event.state for event in call.events if isinstance(event, CircuitChanged)}
     found |= {v.call.attempt.reason for v in visits}
     found |= {call.outcome, call.caller.mode}
     errors = [v.error for v in visits if isinstance(v.error, LLMError)]

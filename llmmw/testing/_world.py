@@ -86,6 +86,8 @@ class Caller:
         pauses: seconds that it takes over each delta, in turn.
         raises_at: the delta over which it raises `Tired`.
         leaves_at: the delta after which it leaves the stream.
+        asks: what. Callers who ask the same share a flight where the stack lets them; whoever
+            asks nothing in particular asks what nobody else does.
     """
 
     arrive: float = 0.0
@@ -96,6 +98,7 @@ class Caller:
     pauses: tuple[float, ...] = ()
     raises_at: int | None = None
     leaves_at: int | None = None
+    asks: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -188,7 +191,7 @@ class _Run:
         """A pass-through layer that notes everything that passes."""
 
         async def probe(call: Call, next: Handler) -> Response:
-            trace = self.calls[int(call.tenant)]
+            trace = self.calls[int(call.request.metadata["caller"])]
             now = trio.current_time()
             parent = _here.get()
             entry = Entry(depth, call, now, self.next(), trio.current_effective_deadline(), parent)
@@ -304,14 +307,18 @@ class _Run:
             "hello",
             listener=self.hearing(call) if caller.mode == "listen" else None,
             on_interrupt=caller.on_interrupt,
-            tenant=str(call.index),
+            tenant=caller.asks or str(call.index),
+            metadata={"caller": str(call.index)},
         )
         call.outcome = "ok"
 
     async def stream(self, client: Client, call: CallTrace) -> None:
         hear, caller = self.hearing(call), call.caller
         async with client.stream(
-            "hello", on_interrupt=caller.on_interrupt, tenant=str(call.index)
+            "hello",
+            on_interrupt=caller.on_interrupt,
+            tenant=caller.asks or str(call.index),
+            metadata={"caller": str(call.index)},
         ) as stream:
             async for delta in stream:
                 await hear(delta)

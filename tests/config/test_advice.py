@@ -10,7 +10,9 @@ import pytest
 from llmmw import (
     Advice,
     Attempts,
+    Breaker,
     Client,
+    Concurrency,
     Config,
     Fallback,
     Plugins,
@@ -53,6 +55,24 @@ DOUBTFUL: list[tuple[str, list[Any], str, tuple[str, ...]]] = [
         [Timeout(total=60, first_token=2, idle=3), Retry()],
         "first_token and idle of Timeout (stack[0]) ends the call with all attempts of Retry",
         ("stack[0]", "stack[1]"),
+    ),
+    (
+        "held-while-waiting",
+        [TOTAL, Concurrency(8), Retry()],
+        "a place of Concurrency (stack[1]) is held while Retry (stack[2]) waits between attempts",
+        ("stack[1]", "stack[2]"),
+    ),
+    (
+        "held-while-waiting",
+        [TOTAL, Retry(), Concurrency(8), Breaker()],
+        "calls queue for Concurrency (stack[2]) that Breaker (stack[3]) then refuses",
+        ("stack[2]", "stack[3]"),
+    ),
+    (
+        "breaker-outside",
+        [TOTAL, Breaker(), Attempts(Retry(2), Fallback("host:b"))],
+        "Breaker (stack[1]) counts all attempts of Attempts (stack[2]) as one call of its first",
+        ("stack[1]", "stack[2]"),
     ),
     (
         "limit-never-reached",
@@ -118,6 +138,8 @@ def test_what_is_doubtful_is_told_once(
         [Timeout(total=1), Retry()],
         [Timeout(total=60, first_token=2)],
         [TOTAL, Attempts(Retry(2), max_attempts=1), Retry(2)],
+        [TOTAL, Retry(), Breaker(), Concurrency(8), Timeout(idle=60)],
+        [TOTAL, Breaker(), Concurrency()],
         [TOTAL, Fallback("host:b", on={ContextWindowExceeded: "host:b"})],
     ],
     ids=str,

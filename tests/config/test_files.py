@@ -155,7 +155,8 @@ WRONG = [
     (
         STACK + '"retyr"',
         "f.toml: stack[0].use: no middleware is named 'retyr'; did you mean 'retry'? there is "
-        "attempts, fallback, maker, opaque, plain, retry, timeout",
+        "attempts, breaker, coalesce, concurrency, fallback, maker, opaque, plain, rate_limit, "
+        "retry, timeout",
     ),
     (
         STACK + '"retry"\nretires = 2',

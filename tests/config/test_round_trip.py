@@ -68,7 +68,13 @@ NAMED = {
     "mode": st.sampled_from(["fast", "safe"]),
     "budget": BUDGETS,
     "max_attempts": st.integers(1, 9),
+    "only": st.lists(TEXTS, max_size=2),
+    "estimate": st.none(),
+    "priority": st.none(),
+    "prices": st.just({"a:b": {"input": "0.25", "output": 2}}),
     "ratio": st.floats(0, 2),
+    "share": st.floats(0, 1),
+    "factor": st.floats(0, 1),
     "thing": DATA,
     "limits": st.dictionaries(TEXTS, NUMBERS, max_size=2),
 }

@@ -2,7 +2,7 @@
 
 import trio
 
-from llmmw import Attempts, Budget, Fallback, Retry, Timeout
+from llmmw import Attempts, Budget, Concurrency, Fallback, Retry, Timeout
 from llmmw.errors import LLMError
 from llmmw.testing import Caller, Fault, Script, World
 
@@ -70,6 +70,16 @@ EXAMPLES = {
     "at-the-deadline": (
         world(BUSY, Caller(patience=1 / 8)),
         lambda: [Attempts(Fallback("sim:b")), dawdling],
+    ),
+    # Many wait for one place; one gives up while it does.
+    "crowd": (
+        world(
+            (Script(first=1 / 16),),
+            *(Caller(arrive=k / 64) for k in range(3)),
+            Caller(arrive=3 / 64, patience=1 / 8),
+            *(Caller(arrive=k / 64) for k in range(4, 7)),
+        ),
+        lambda: [Concurrency(1)],
     ),
     # A hint is waited for where there is no other target.
     "hint": (world((*HINTED, Script()), Caller()), lambda: [Retry(2)]),

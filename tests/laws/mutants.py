@@ -8,15 +8,19 @@ import types
 import attrs
 import trio
 
-from llmmw import _attempts, _client, _listen, _stream
-from llmmw._attempts import Budget, History, Plan
+from llmmw import _attempts, _client, _listen, _plan, _stream
+from llmmw._attempts import History
+from llmmw._budget import Budget
 from llmmw._call import Call
 from llmmw._ledger import AttemptEnded, Ledger
 from llmmw._listen import Gate
+from llmmw._plan import Plan
 from llmmw._response import Generation
-from llmmw.errors import ConnectionFailed, LLMError, StreamInterrupted
-from llmmw.policies import Fallback, Retry, Timeout
+from llmmw.errors import CallShed, ConnectionFailed, LLMError, StreamInterrupted
+from llmmw.policies import Breaker, Concurrency, Fallback, Retry, Timeout
 from llmmw.policies import timeout as timeout_module
+from llmmw.policies._circuit import Circuit
+from llmmw.policies.concurrency import Places
 
 MUTANTS = {}
 
@@ -36,20 +40,20 @@ def _shim(**changes):
 
 
 def _around_attempt(patch, change):
-    real = _attempts._attempt
+    real = _plan.attempt
 
     async def attempt(call, next, request, record, history):
         return await change(real, call, next, request, record, history)
 
-    patch.setattr(_attempts, "_attempt", attempt)
+    patch.setattr(_plan, "attempt", attempt)
 
 
 @mutant("attempts")
 def retry_after_told(patch):
     real = _attempts._fail
 
-    def fail(call, record, error):
-        real(call, record, error)
+    def fail(call, record, error, history):
+        real(call, record, error, history)
         record.told = False
 
     patch.setattr(_attempts, "_fail", fail)
@@ -66,7 +70,7 @@ def off_by_one(patch):
 @mutant("attempts", "retry")
 def sleep_past_the_deadline(patch):
     shim = _shim(current_effective_deadline=lambda: float("inf"))
-    patch.setattr(_attempts, "trio", shim)
+    patch.setattr(_plan, "trio", shim)
 
 
 @mutant("scarce")
@@ -110,7 +114,7 @@ def fallback_to_a_used_target(patch):
 
 
 def _fresh(history):
-    return History(history.request, history.records, {})
+    return History(history.request, history.records, {}, failures=history.failures)
 
 
 @mutant("fallback", "attempts")
@@ -119,7 +123,7 @@ def patches_compound(patch):
 
     def propose(self, history, now):
         last = history.requests[history.records[-1].target]
-        return real(self, History(last, history.records, history.requests), now)
+        return real(self, attrs.evolve(history, request=last), now)
 
     patch.setattr(Fallback, "propose", propose)
 
@@ -168,8 +172,8 @@ def gate_forgets_the_order(patch):
 def buffer_tells_early(patch):
     real = Gate.before.__func__
 
-    def before(cls, call, first=_listen.never_told):
-        gate = real(cls, call, first)
+    def before(cls, call, *others):
+        gate = real(cls, call, *others)
         gate._on_interrupt = call.on_interrupt.replace("buffer", "restart")
         return gate
 
@@ -203,6 +207,7 @@ def cancelled_swallowed(patch):
             return await real(call, next, request, record, history)
         except trio.Cancelled:
             history.records[-1].error = ConnectionFailed("cancelled")
+            history.failures.append(history.records[-1])
             return None
 
     _around_attempt(patch, attempt)
@@ -295,24 +300,24 @@ def end_of_file_taken_for_success(patch):
 
 @mutant("retry", "attempts")
 def first_error_wins(patch):
-    patch.setattr(_attempts, "_verdict", lambda history: history.records[0].error)
+    patch.setattr(_plan, "verdict", lambda history: history.records[0].error)
 
 
 @mutant("attempts")
 def last_error_wins(patch):
-    patch.setattr(_attempts, "_verdict", lambda history: history.records[-1].error)
+    patch.setattr(_plan, "verdict", lambda history: history.records[-1].error)
 
 
 @mutant("attempts")
 def attempts_forgotten(patch):
-    real = _attempts._verdict
+    real = _plan.verdict
 
     def verdict(history):
         error = real(history)
         error.attempts = error.attempts[-1:]
         return error
 
-    patch.setattr(_attempts, "_verdict", verdict)
+    patch.setattr(_plan, "verdict", verdict)
 
 
 @mutant("retry", "attempts")
@@ -320,7 +325,7 @@ def restart_not_announced(patch):
     async def wait(call, start, last):
         await trio.sleep_until(max(start.at, trio.current_time()))
 
-    patch.setattr(_attempts, "_wait", wait)
+    patch.setattr(_plan, "wait", wait)
 
 
 @mutant("attempts")
@@ -375,7 +380,7 @@ def opens_at_the_deadline(patch):
         now = trio.current_time()
         return max(real(), now + 1 / 1024)
 
-    patch.setattr(_attempts, "trio", _shim(current_effective_deadline=deadline))
+    patch.setattr(_plan, "trio", _shim(current_effective_deadline=deadline))
 
 
 @mutant("scarce")
@@ -405,3 +410,244 @@ def ledger_says_ok_too_early(patch):
             raise
 
     _around_attempt(patch, attempt)
+
+
+# Breakers and limits of concurrency.
+
+
+@mutant("breaker")
+def an_open_circuit_lets_calls_through(patch):
+    real = Circuit.enter
+
+    def enter(self, now):
+        permit = real(self, now)
+        return self._pass if permit is None and self.state == "open" else permit
+
+    patch.setattr(Circuit, "enter", enter)
+
+
+@mutant("breaker")
+def half_open_before_its_time(patch):
+    real = Circuit.enter
+    patch.setattr(Circuit, "enter", lambda self, now: real(self, now + 1 / 64))
+
+
+@mutant("breaker", "breaker-alone")
+def any_number_of_probes(patch):
+    real = Circuit.enter
+
+    def enter(self, now):
+        self._probing = []
+        return real(self, now)
+
+    patch.setattr(Circuit, "enter", enter)
+
+
+@mutant("breaker")
+def open_circuits_close_by_themselves(patch):
+    real = Circuit._change
+
+    def change(self, state, now):
+        real(self, "closed" if state == "half-open" else state, now)
+
+    patch.setattr(Circuit, "_change", change)
+
+
+@mutant("breaker", "limits")
+def a_cancelled_probe_closes_the_circuit(patch):
+    real = Circuit.leave
+
+    def leave(self, permit, verdict, now, hold=0.0):
+        probe = permit in self._probing
+        real(self, permit, "ok" if probe and verdict == "ignored" else verdict, now, hold)
+
+    patch.setattr(Circuit, "leave", leave)
+
+
+@mutant("breaker", "limits")
+def a_cancelled_probe_keeps_its_place(patch):
+    real = Circuit.leave
+
+    def leave(self, permit, verdict, now, hold=0.0):
+        if verdict != "ignored":
+            real(self, permit, verdict, now, hold)
+
+    patch.setattr(Circuit, "leave", leave)
+
+
+@mutant("breaker", "limits")
+def a_call_of_before_the_change_counts(patch):
+    real = Circuit.leave
+
+    def leave(self, permit, verdict, now, hold=0.0):
+        permit.change = self.changes
+        real(self, permit, verdict, now, hold)
+
+    patch.setattr(Circuit, "leave", leave)
+
+
+@mutant("breaker-alone", "limits")
+def opens_after_too_few_calls(patch):
+    real = Circuit._count
+
+    def count(self, verdict, now):
+        self.calls = 1
+        real(self, verdict, now)
+
+    patch.setattr(Circuit, "_count", count)
+
+
+@mutant("breaker")
+def a_refusal_says_not_how_long(patch):
+    patch.setattr(Circuit, "wait", lambda self, now: 0.0)
+
+
+@mutant("breaker")
+def a_refusal_takes_time(patch):
+    real = Breaker.__call__
+
+    async def called(self, call, next):
+        try:
+            return await real(self, call, next)
+        except CallShed:
+            await trio.sleep(1 / 64)
+            raise
+
+    patch.setattr(Breaker, "__call__", called)
+
+
+@mutant("places", "one-queue")
+def one_place_too_many(patch):
+    real = Places.take
+
+    def take(self):
+        self.limit += 1
+        taken = real(self)
+        self.limit -= 1
+        return taken
+
+    patch.setattr(Places, "take", take)
+
+
+@mutant("places", "one-queue")
+def a_place_is_free_at_the_first_delta(patch):
+    real = Places.leave
+
+    async def called(self, call, next):
+        held = []
+
+        async def early(inner):
+            async def hear(delta):
+                if not held:
+                    held.append(self._places.of(self._places.name(call), 0.0))
+                    real(held[0], held[0].drops, "ignored")
+                await call.listener(delta)
+
+            return await next(inner if call.listener is None else inner.replace(listener=hear))
+
+        def leave(places, drops, sign):
+            if not held:
+                real(places, drops, sign)
+
+        with patch.context() as inside:
+            inside.setattr(Places, "leave", leave)
+            return await called_really(self, call, early)
+
+    called_really = Concurrency.__call__
+    patch.setattr(Concurrency, "__call__", called)
+
+
+@mutant("places", "one-queue")
+def a_failed_call_keeps_its_place(patch):
+    real = Places.leave
+
+    def leave(self, drops, sign):
+        if sign != "dropped":
+            real(self, drops, sign)
+
+    patch.setattr(Places, "leave", leave)
+
+
+@mutant("places", "one-queue")
+def a_cancelled_call_keeps_its_place(patch):
+    async def called(self, call, next):
+        places = self._places.of(self._places.name(call), 0.0)
+        if not places.take():
+            await self._wait(call, "", places)
+        try:
+            response = await next(call)
+        except Exception:
+            places.leave(places.drops, "ignored")
+            raise
+        places.leave(places.drops, "ok")
+        return response
+
+    patch.setattr(Concurrency, "__call__", called)
+
+
+@mutant("places", "crowd")
+def a_cancelled_waiter_stays_in_the_queue(patch):
+    real = Places.queue
+
+    def queue(self, who, wake):
+        def woken():
+            try:
+                wake()
+            except (AssertionError, AttributeError):
+                pass
+
+        real(self, who, woken)
+
+    patch.setattr(Places, "queue", queue)
+    patch.setattr(Places, "forget", lambda self, who: self._waiting.update({who: lambda: None}))
+
+
+@mutant("crowd")
+def last_come_first_served(patch):
+    real = Places.queue
+
+    def queue(self, who, wake):
+        real(self, who, wake)
+        self._waiting.move_to_end(who, last=False)
+
+    patch.setattr(Places, "queue", queue)
+
+
+@mutant("places")
+def a_queue_that_is_full_too_early(patch):
+    real = Concurrency._wait
+
+    async def wait(self, call, name, places):
+        await real(attrs.evolve(self, queue=self.queue - 1), call, name, places)
+
+    patch.setattr(Concurrency, "_wait", wait)
+
+
+@mutant("adaptive")
+def a_drop_raises_the_limit(patch):
+    real = Places._adapt
+
+    def adapt(self, sign):
+        real(self, "ok" if sign == "dropped" else sign)
+
+    patch.setattr(Places, "_adapt", adapt)
+
+
+@mutant("adaptive")
+def a_limit_beyond_its_bounds(patch):
+    real = Places._adapt
+
+    def adapt(self, sign):
+        self.least, self.most = 0, 99
+        real(self, sign)
+
+    patch.setattr(Places, "_adapt", adapt)
+
+
+@mutant("adaptive")
+def what_was_cancelled_lowers_the_limit(patch):
+    real = Places.leave
+    signs = {"ignored": "dropped"}
+    patch.setattr(
+        Places, "leave", lambda self, drops, sign: real(self, drops, signs.get(sign, sign))
+    )

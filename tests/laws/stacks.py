@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from llmmw import Attempts, Budget, Fallback, Retry, Timeout
+from llmmw import Attempts, Breaker, Budget, Coalesce, Concurrency, Fallback, Retry, Timeout
 from llmmw._client import default_stack
 from llmmw.testing._world import TARGETS
 
@@ -12,6 +12,10 @@ PATCHES = ({"model": "sim:b", "temperature": 0.5}, {"model": "sim:c", "max_outpu
 
 def scarce() -> Budget:
     return Budget(ratio=0.25, cap=1.0, floor=1 / 16)
+
+
+def breaker(calls: int) -> Breaker:
+    return Breaker(calls=calls, open_for=2 / 64, open_max=6 / 64, probe_limit=2 / 64)
 
 
 def attempts() -> Attempts:
@@ -53,7 +57,24 @@ STACKS = {
         Retry(1, **QUICK),
     ],
     "default": lambda: default_stack(*TARGETS),
+    "coalesce": lambda: [Coalesce(), Timeout(total=20 / 64), attempts(), Timeout(idle=2 / 64)],
+    "watched-flight": lambda: [Timeout(first_token=6 / 64, idle=3 / 64), Coalesce(), attempts()],
+    "breaker": lambda: [attempts(), breaker(1)],
+    "breaker-alone": lambda: [Retry(3, **QUICK), breaker(2)],
+    "places": lambda: [attempts(), Concurrency(1, queue=1, scope="all")],
+    "one-queue": lambda: [Timeout(total=12 / 64), Retry(1, **QUICK), Concurrency(1)],
+    "adaptive": lambda: [attempts(), Concurrency(initial=2, most=3, factor=0.5, scope="provider")],
+    "limits": lambda: [
+        Timeout(total=20 / 64),
+        attempts(),
+        breaker(2),
+        Concurrency(1, queue=1),
+        Timeout(total=8 / 64, first_token=4 / 64, idle=2 / 64),
+    ],
 }
+
+
+_ENGINES = ("retry", "attempts", "fallback", "per-target")
 
 
 def _layers():
@@ -63,19 +84,21 @@ def _layers():
         lambda t: ("timeout", {"total": t[0], "first_token": t[1], "idle": t[2], "stream": t[3]})
     )
     engine = st.tuples(
-        st.sampled_from(("retry", "attempts", "fallback", "per-target")),
+        st.sampled_from(_ENGINES),
         st.integers(1, 3),
         st.sampled_from((1 / 64, 1 / 16, 1 / 8)),
         st.booleans(),
     )
-    return st.lists(
-        st.one_of(timeout, engine, st.sampled_from((("passes",), ("overhears",)))), max_size=4
-    )
+    limits = st.sampled_from((("breaker", 1), ("breaker", 2), ("places", 1), ("places", 2)))
+    passing = st.sampled_from((("passes",), ("overhears",), ("coalesce",)))
+    return st.lists(st.one_of(timeout, engine, limits, passing), max_size=4)
 
 
 def _made(kind, *options):
-    if kind in {"passes", "overhears"}:
-        return passes if kind == "passes" else overhears
+    if kind in {"passes", "overhears", "coalesce"}:
+        return {"passes": passes, "overhears": overhears, "coalesce": Coalesce()}[kind]
+    if kind in {"breaker", "places"}:
+        return breaker(*options) if kind == "breaker" else Concurrency(*options, queue=1)
     if kind == "timeout":
         return Timeout(**options[0])
     retries, base, poor = options
@@ -90,7 +113,7 @@ def _made(kind, *options):
 
 
 def _few_engines(layers):
-    return sum(layer[0] not in {"timeout", "passes", "overhears"} for layer in layers) <= 2
+    return sum(layer[0] in _ENGINES for layer in layers) <= 2
 
 
 def stacks():

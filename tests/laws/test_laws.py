@@ -22,6 +22,12 @@ MET = {
     "scarce": {"BudgetRefused": 10, "retry": 10, "stopped": 5},
     "full": {"late": 10, "retry": 10, "tie": 5, "StreamRestarted": 5},
     "nested": {"retry": 10, "WaitStarted": 5, "LimitReached": 2, "pause": 10},
+    "breaker": {"open": 20, "half-open": 10, "closed": 2, "fallback": 20},
+    "breaker-alone": {"open": 10, "half-open": 5, "retry": 20},
+    "places": {"QueueEntered": 15, "cancelled": 10, "fallback": 20},
+    "one-queue": {"QueueEntered": 15, "late": 10},
+    "adaptive": {"QueueEntered": 4, "retry": 20},
+    "limits": {"QueueEntered": 15, "open": 20, "half-open": 5, "LimitReached": 20},
     "default": {"retry": 10, "left": 1, "stream": 20, "ask": 20, "error": 10, "cancelled": 5},
 }
 
@@ -76,7 +82,11 @@ def test_cancelled_at_every_step_nothing_stays():
     steps = []
 
     @settings(quiet, max_examples=examples_of(10))
-    @given(st.random_module(), worlds(callers=1), st.sampled_from(("full", "nested", "scarce")))
+    @given(
+        st.random_module(),
+        worlds(callers=1),
+        st.sampled_from(("full", "nested", "scarce", "limits")),
+    )
     def run(_, world, name):
         steps.append(law_101(world, STACKS[name]))
 

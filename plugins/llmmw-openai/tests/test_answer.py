@@ -21,7 +21,7 @@ async def test_a_chat_whole(wire):
     assert (response.text, response.id, response.model) == ("hi", "c-1", "m-1")
     assert (response.provider, response.created, response.request_id) == ("openai", 7.0, "r-1")
     assert (response.finish.reason, response.finish.raw) == ("stop", "stop")
-    assert response.spent == (3, 2)
+    assert response.spent[:2] == (3, 2)
     assert response.raw["system_fingerprint"] == "f"
     assert response.http.rate == {"requests_remaining": 9.0}
     assert response.http.status == 200
@@ -136,7 +136,7 @@ USAGES = {
 @pytest.mark.parametrize("name", USAGES)
 async def test_usage(wire, name):
     response = await wire.ask(wire.events(*say(wire), *USAGES[name](wire)))
-    assert response.spent == (3, 2)
+    assert response.spent[:2] == (3, 2)
     assert response.usage.cache_read_tokens is None
 
 

@@ -34,7 +34,7 @@ async def test_numbers_and_base64_in_the_order_of_the_inputs(wire):
         response, server = await embed(wire, answer)
         assert response.vectors == ((1.0, 2.5), (3.0, 4.0))
         assert (response.model, response.provider) == ("m-1", "openai")
-        assert response.spent == (4, 0)
+        assert response.spent[:2] == (4, 0)
         assert (response.request_id, response.http.status) == ("r-1", 200)
         assert server.requests[0].path == "/embeddings"
         assert server.requests[0].json()["encoding_format"] == "base64"

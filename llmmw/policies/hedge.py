@@ -1,0 +1,174 @@
+"""Law: when an attempt that was sent has given nothing for `delay` seconds, another is started
+beside it, elsewhere if there is an elsewhere; the first with content wins, the others are cancelled
+and awaited; and such attempts are never more than a share of all calls.
+
+::
+
+    sent ── delay ──┬──────────── ╳     cancelled when the other has content
+                    └── sent ─── first content ── … ── response
+
+Source: J. Dean and L. A. Barroso, "The Tail at Scale", CACM 56, 2013. To learn the delay from
+first attempts alone, those cut short included, keeps the extra load at what was meant.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import attrs
+
+from llmmw._attempts import FallbackTarget, History, Record, Start, aimed
+from llmmw._budget import Budget
+from llmmw._call import Call
+from llmmw._chain import Handler
+from llmmw._plan import Plan
+from llmmw._request import Request
+from llmmw._response import Response
+from llmmw.errors import ConfigError
+from llmmw.policies import _options
+from llmmw.policies._estimate import input_estimate
+from llmmw.policies._quantile import Quantile
+from llmmw.policies._targets import checked
+
+__all__ = ["Hedge"]
+
+_COLD = 10.0
+"""Seconds to wait while nothing is known of a target."""
+_MANY = 1000
+"""Targets and sizes that are remembered."""
+
+
+def _share(delay: Any) -> float | None:
+    """What part of the waits `"p95"` names; `None` for what is no percentile."""
+    found = re.fullmatch(r"p(\d\d?(?:\.\d+)?)", delay) if isinstance(delay, str) else None
+    share = float(found.group(1)) / 100 if found else 0.0
+    return share if 0 < share < 1 else None
+
+
+def _delay(item: Any, field: attrs.Attribute[Any], given: Any) -> None:
+    fixed = type(given) in {int, float} and 0 <= given < math.inf
+    if not fixed and _share(given) is None:
+        raise ConfigError(f'Hedge(delay={given!r}): expected seconds, or a percentile as "p95"')
+
+
+def _from_targets(given: Any) -> tuple[FallbackTarget, ...]:
+    return checked("Hedge", given)
+
+
+def _extra_load() -> Budget:
+    return Budget(ratio=0.05, cap=20.0, floor=0.0)
+
+
+@attrs.frozen
+class Hedge:
+    """Ask again when nothing comes, without giving up what was asked.
+
+    Inside `Attempts` it shares the bound with others; on its own it is a middleware, too. Calls
+    stream upstream, so that their first content is seen.
+
+    Args:
+        delay: seconds to wait for the first content, from sending on; or a percentile such as
+            `"p95"`, learned from the last thousand or more first attempts for each target and
+            size of input (10 s until 1 / (1 - percentile) of them are known).
+        targets: where to ask, the first that was not asked yet; as for `Fallback`, whose targets
+            are taken where none are given and both stand in one `Attempts`. When all were asked,
+            the same target is asked once more.
+        max_hedges: how many such attempts a call may have.
+        budget: bounds them to `ratio` times the calls of each target and `cap` at once;
+            default `Budget(ratio=0.05, cap=20, floor=0)`.
+        cancel_after: how many deltas the winner must have passed before the others are
+            cancelled; until then one of them takes over if the winner breaks off, unless the
+            caller has heard some of it and will hear no other.
+    """
+
+    delay: float | str = attrs.field(default="p95", validator=_delay)
+    targets: tuple[FallbackTarget, ...] = attrs.field(
+        default=(), converter=_from_targets, kw_only=True
+    )
+    max_hedges: int = attrs.field(default=1, validator=_options.whole(1), kw_only=True)
+    budget: Budget = attrs.field(factory=_extra_load, kw_only=True, eq=False, repr=False)
+    cancel_after: int = attrs.field(default=0, validator=_options.whole(0), kw_only=True)
+    _learned: dict[tuple[str, int], Quantile] = attrs.field(
+        factory=dict, init=False, eq=False, repr=False
+    )
+    _plan: Plan = attrs.field(init=False, eq=False, repr=False)
+
+    @_plan.default
+    def _make_plan(self) -> Plan:
+        return Plan((self,), None, 1 + self.max_hedges)
+
+    @property
+    def extra(self) -> int:
+        """At most this many attempts more."""
+        return self.max_hedges
+
+    def propose(self, history: History, now: float) -> Start | None:
+        """Another attempt when those that go on have been silent for long enough."""
+        live = history.live
+        if sum(r.reason == "hedge" and r.counts for r in history.records) >= self.max_hedges:
+            return None
+        at = -math.inf
+        for record in live:
+            if record.sent is None or record.first is not None:
+                return None
+            at = max(at, record.sent + self.wait(history.requests[record.target]))
+        request = self._next(history, live) if live else None
+        if request is None:
+            return None
+        return Start(request.model, at, "hedge", request, budget=self.budget)
+
+    def _next(self, history: History, live: list[Record]) -> Request | None:
+        """What to ask: a target not asked yet, else one that goes on and has not failed."""
+        for target in self.targets or history.elsewhere:
+            request = aimed(target, history.request)
+            if request.model not in history.requests:
+                return request
+        failed = {record.target for record in history.failures}
+        again = [record.target for record in live if record.target not in failed]
+        if not again:
+            return None
+        return history.requests[min(again, key=lambda target: len(history.on(target)))]
+
+    def wait(self, request: Request) -> float:
+        """Seconds to wait for the first content of a request."""
+        if not isinstance(self.delay, str):
+            return self.delay
+        target, size = _key(request)
+        near = sorted((abs(s - size), s) for t, s in self._learned if t == target)
+        for _, known in near:
+            value = self._learned[target, known].value()
+            if value is not None:
+                return value
+        return _COLD
+
+    def learn(self, record: Record, request: Request, now: float) -> None:
+        """How long an attempt took to its first content; of one that ended without any, only
+        that it would have taken longer. Hedges are not learned from: they are started when
+        things are slow."""
+        share = _share(self.delay)
+        if share is None or record.sent is None or record.reason == "hedge":
+            return
+        key = _key(request)
+        known = self._learned.get(key)
+        if known is None:
+            if len(self._learned) >= _MANY:
+                del self._learned[next(iter(self._learned))]
+            known = self._learned[key] = Quantile(share)
+        until = record.ended if record.first is None else record.first
+        seconds = (now if until is None else until) - record.sent
+        known.add(seconds, now, cut_short=record.first is None)
+
+    async def __call__(self, call: Call, next: Handler) -> Response:
+        return await self._plan(call, next)
+
+    def statistics(self) -> dict[str, Any]:
+        """The delays learned, by target and size of input, and what the budget holds."""
+        learned = {f"{t}, {2**s} tokens": one.value() for (t, s), one in self._learned.items()}
+        return {"delays": learned, "budget": self.budget.statistics()}
+
+
+def _key(request: Request) -> tuple[str, int]:
+    """The target, and the size of the input, rounded up to a power of two of tokens."""
+    return request.model, input_estimate(request).bit_length()
