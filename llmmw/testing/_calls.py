@@ -1,23 +1,22 @@
-"""What happened to one call: what passed each place of the stack, and what engines may do."""
+"""What happened to one call: what passed each place of the stack, and what was told."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from llmmw._budget import Budget
 from llmmw._call import Call
 from llmmw._deltas import Delta, PartDelta, PartEnd, Restarted
-from llmmw._ledger import BudgetRefused, Event, WaitStarted
+from llmmw._ledger import AttemptEnded, Event
 from llmmw._request import Request
 from llmmw._response import Generation, Response
-from llmmw.errors import CallShed, LLMError
-from llmmw.policies import Attempts, Fallback, Retry
+from llmmw.errors import CallShed
 
-__all__ = ["CallTrace", "Engine", "Entry", "Group", "Option", "Told", "engine_of"]
+__all__ = ["CallTrace", "Entry", "Told"]
 
 Outcome: TypeAlias = Literal["ok", "error", "cancelled", "left"]
 
@@ -86,162 +85,7 @@ class Entry:
             yield from child.below()
 
 
-@attrs.frozen
-class Engine:
-    """What is known of a layer that makes attempts."""
-
-    depth: int
-    bound: int
-    budget: Budget
-    retry: Retry | None = None
-    fallback: Fallback | None = None
-    known: bool = True
-    """Whether all its policies are ours, so that its choices can be foretold."""
-
-
-def engine_of(depth: int, layer: object) -> Engine | None:
-    """The engine in a layer, or `None`."""
-    if isinstance(layer, Attempts):
-        own: dict[str, Any] = {}
-        for policy in layer.policies:
-            name = {Retry: "retry", Fallback: "fallback"}.get(type(policy))
-            if name is None or name in own:
-                return Engine(depth, _bound(layer), layer.budget, known=False)
-            own[name] = policy
-        return Engine(depth, _bound(layer), layer.budget, **own)
-    if isinstance(layer, Retry):
-        return Engine(depth, 1 + layer.retries, layer.budget, retry=layer)
-    if isinstance(layer, Fallback):
-        return Engine(depth, 1 + layer.extra, layer.budget, fallback=layer)
-    return None
-
-
-def _bound(layer: Attempts) -> int:
-    return layer.max_attempts or 1 + sum(policy.extra for policy in layer.policies)
-
-
-@attrs.frozen
-class Option:
-    """Another attempt that an engine could make."""
-
-    target: str
-    at: float
-    reason: Literal["retry", "fallback"]
-    hinted: bool = False
-
-
-@attrs.frozen(eq=False)
-class Group:
-    """The attempts that one engine made for one call that came to it."""
-
-    engine: Engine
-    entry: Entry
-    call: CallTrace
-    chance: float
-
-    @property
-    def attempts(self) -> list[Entry]:
-        """In the order in which they were opened."""
-        return self.entry.children
-
-    @property
-    def counted(self) -> int:
-        """How many take a place in the bound."""
-        return sum(a.counts for a in self.attempts)
-
-    def told_before(self, order: int) -> bool:
-        """Whether its caller had heard something by then, and will not hear it again. To a
-        shared flight, its waiters are the caller, and the flight agrees for them."""
-        return self.entry.call.on_interrupt == "error" and self.call.told_before(order)
-
-    def events(self, kind: type[Event]) -> list[Event]:
-        """The engine's own events of a kind."""
-        parent = self.entry.call.attempt.number
-        return [e for e in self.call.events if type(e) is kind and e.parent == parent]  # type: ignore[attr-defined]
-
-    @property
-    def waits(self) -> list[WaitStarted]:
-        """The waits between its attempts."""
-        return [e for e in self.events(WaitStarted) if isinstance(e, WaitStarted)]
-
-    def refused(self, after: Entry) -> set[str]:
-        """The targets that the budget refused after an attempt and before the next one."""
-        order = self.call.order
-        last = min(
-            (a.opened_order for a in self.attempts if a.opened_order > after.ended_order),
-            default=1 << 60,
-        )
-        return {
-            e.target
-            for e in self.events(BudgetRefused)
-            if isinstance(e, BudgetRefused) and after.ended_order < order[id(e)] < last
-        }
-
-    def patched(self) -> dict[str, Request]:
-        """What each target is to be asked: the call's own request with its own patch only."""
-        original = self.entry.request
-        requests = {original.model: original}
-        fallback = self.engine.fallback
-        for target in fallback.targets if fallback else ():
-            if isinstance(target, str):
-                request = original.replace(model=target)
-            elif callable(target):
-                request = target(original)
-            else:
-                request = original.replace(**target)
-            requests.setdefault(request.model, request)
-        return requests
-
-    def options(self, count: int) -> list[Option]:
-        """What the engine may do after its first `count` attempts, whatever the time."""
-        done = self.attempts[:count]
-        return [*self._retries(done), *self._fallbacks(done)]
-
-    def _retries(self, done: Sequence[Entry]) -> Iterator[Option]:
-        retry = self.engine.retry
-        used = sum(a.call.attempt.reason == "retry" and a.counts for a in done)
-        if retry is None or used >= retry.retries:
-            return
-        for target in dict.fromkeys(a.target for a in done):
-            here = [a for a in done if a.target == target]
-            error = here[-1].error
-            if not isinstance(error, LLMError) or not error.retryable:
-                continue
-            hint = error.retry_after
-            if hint is None:
-                failures = sum(a.counts for a in here)
-                span = min(retry.cap, retry.base * 2.0 ** (failures - 1))
-                yield Option(target, here[-1].ended + self.chance * span, "retry")
-            elif hint <= retry.max_hint:
-                yield Option(target, here[-1].ended + hint, "retry", hinted=True)
-
-    def _fallbacks(self, done: Sequence[Entry]) -> Iterator[Option]:
-        fallback = self.engine.fallback
-        error = done[-1].error
-        if fallback is None or fallback.on or not isinstance(error, LLMError):
-            return
-        if error.elsewhere:
-            used = {a.target for a in done}
-            for target in self.patched():
-                if target not in used:
-                    yield Option(target, done[-1].ended, "fallback")
-
-    def possible(self, count: int) -> list[Option]:
-        """The options after `count` attempts that time, bound and budget allow."""
-        last = self.attempts[count - 1]
-        counted = sum(a.counts for a in self.attempts[:count])
-        if counted >= self.engine.bound or self.call.told_before(last.ended_order):
-            return []
-        refused = self.refused(last)
-        return [
-            option
-            for option in self.options(count)
-            if max(option.at, last.ended) < last.deadline_at_end
-            and not (option.reason == "retry" and option.target in refused)
-        ]
-
-
-@attrs.define(eq=False)
+@attrs.define(eq=False, slots=False)
 class CallTrace:
     """One caller and what became of its call."""
 
@@ -277,6 +121,20 @@ class CallTrace:
     def events(self) -> list[Event]:
         """What its ledger says."""
         return self.entries[0].call.ledger.events if self.entries else []
+
+    @cached_property
+    def superseded(self) -> set[int]:
+        """The numbers of the attempts that lost to another, if the call is over."""
+        ends = (e for e in self.events if isinstance(e, AttemptEnded))
+        return {e.number for e in ends if e.outcome == "Superseded"}
+
+    def lost(self, entry: Entry | None) -> bool:
+        """Whether it is, or is a part of, an attempt that lost to another."""
+        while entry is not None:
+            if entry.call.attempt.number in self.superseded:
+                return True
+            entry = entry.parent
+        return False
 
     @property
     def listens(self) -> bool:

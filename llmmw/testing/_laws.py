@@ -28,22 +28,25 @@ def law_01(trace: Trace) -> None:
     """No more attempts than the bound, all reasons together; an unsent one takes no place."""
     for group in trace.groups():
         # An attempt never sent may stand for each place of the bound, but not for more.
-        demand("L1", group.counted <= group.engine.bound, f"{group.counted} attempts")
+        counted = group.counts(group.attempts)
+        demand("L1", counted <= group.engine.bound, f"{counted} attempts")
         most = 2 * group.engine.bound + len(group.patched())
         demand("L1", len(group.attempts) <= most, "attempts that are not sent go on for ever")
 
 
 def law_02(trace: Trace) -> None:
-    """A retry follows the end of all before it, and a retryable end on its target."""
+    """A retry follows the end of all before it, and a retryable end on its target; only a hedge
+    starts beside another."""
     for group in trace.groups():
-        for k, attempt in enumerate(group.attempts[1:], 1):
-            before = group.attempts[:k]
-            ended = all(a.ended_order < attempt.opened_order for a in before)
-            demand("L2", ended, "two attempts at once")
+        for attempt in group.attempts[1:]:
+            if attempt.call.attempt.reason != "hedge":
+                alive = group.alive(attempt.opened_order)
+                demand("L2", not alive, "two attempts at once")
             if attempt.call.attempt.reason == "retry":
-                here = [a for a in before if a.target == attempt.target]
-                error = here[-1].error if here else None
-                fits = isinstance(error, LLMError) and error.retryable
+                opened = group.opened(attempt.opened_order)
+                here = [a for a in opened if a.target == attempt.target]
+                error = group.error(here[-1]) if here else None
+                fits = error is not None and error.retryable
                 demand("L2", fits, f"a retry on {attempt.target} after {error!r}")
 
 
@@ -100,14 +103,14 @@ def law_05(trace: Trace) -> None:
 def law_07(trace: Trace) -> None:
     """A retry without a hint comes after its backoff, never beyond its cap."""
     for group in trace.groups():
-        for k, attempt in enumerate(group.attempts[1:], 1):
-            if not group.engine.known or attempt.call.attempt.reason != "retry":
+        for order, last, attempt in group.moments():
+            if not group.engine.known or attempt is None or attempt.call.attempt.reason != "retry":
                 continue
-            options = {o.target: o for o in group.options(k) if o.reason == "retry"}
+            options = {o.target: o for o in group.options(order) if o.reason == "retry"}
             option = options.get(attempt.target)
             demand("L7", option is not None, f"a retry on {attempt.target} out of the blue")
             assert option is not None
-            due = max(option.at, group.attempts[k - 1].ended)
+            due = max(option.at, last.ended)
             restarted = any(isinstance(t.delta, Restarted) for t in group.call.told)
             fits = attempt.opened == due or (restarted and attempt.opened > due)
             demand("L7", fits, f"a retry {attempt.opened - due} s off its time")
@@ -122,14 +125,16 @@ def _is_copy(raised: LLMError, error: BaseException | None) -> bool:
 
 
 def law_08(trace: Trace) -> None:
-    """The error raised did occur: that of the attempt told, else of the first target's last."""
+    """The error raised did occur: that of the attempt told, else the last of the first target,
+    else the last of all. That of one that lost to another is nobody's business (L33)."""
     for group in trace.groups():
         raised = group.entry.error
         if not isinstance(raised, LLMError):
             continue
-        first = group.attempts[0].target
-        path = [a for a in group.attempts if a.target == first]
-        chosen = (group.attempts if group.told_before(group.entry.ended_order) else path)[-1]
+        failed = group.failed(group.entry.ended_order)
+        own = [a for a in failed if a.target == group.attempts[0].target]
+        told = group.told_before(group.entry.ended_order)
+        chosen = (failed if told or not own else own)[-1]
         real = chosen.error in {raised, group.entry.cause} or _is_copy(raised, chosen.error)
         demand("L8", real, f"raised {raised!r}, but that of the attempt was {chosen.error!r}")
 
@@ -138,7 +143,7 @@ def law_09(trace: Trace) -> None:
     """Giving up needs a reason: a final error, the bound, the budget, or no time."""
     for group in trace.groups():
         if group.engine.known and isinstance(group.entry.error, LLMError):
-            left = group.possible(len(group.attempts))
+            left = group.possible(group.entry.ended_order)
             demand("L9", not left, f"gave up, though it could do {left}")
 
 
@@ -147,8 +152,10 @@ def _accounts(trace: Trace) -> Iterator[tuple[Budget, str, list[tuple[int, float
     found: dict[tuple[int, str], tuple[Budget, list[tuple[int, float, bool]]]] = {}
     for group in trace.groups():
         budget = group.engine.budget
-        for k, attempt in enumerate(group.attempts):
-            again = any(a.target == attempt.target and a.counts for a in group.attempts[:k])
+        for k, attempt in enumerate(group.attempts) if budget else ():
+            assert budget is not None
+            before = (a for a in group.attempts[:k] if a.target == attempt.target)
+            again = bool(group.counts(before) and group.counts([attempt]))
             if k == 0 or again:
                 row = found.setdefault((id(budget), attempt.target), (budget, []))[1]
                 row.append((attempt.opened_order, attempt.opened, again))
@@ -182,7 +189,8 @@ def law_13(trace: Trace) -> None:
         demand("L13", late == 0, f"the first attempt came {late} s late")
         ends = {attempt.ended for attempt in group.attempts}
         for event in group.events(BudgetRefused):
-            demand("L13", event.time in ends, "the budget refused after a wait")
+            hedge = bool(group.alive(group.call.order[id(event)]))
+            demand("L13", hedge or event.time in ends, "the budget refused after a wait")
 
 
 def law_22(trace: Trace) -> None:
@@ -194,23 +202,22 @@ def law_22(trace: Trace) -> None:
         first = list(dict.fromkeys(attempt.target for attempt in group.attempts))
         order = list(group.patched())
         demand("L22", first == order[: len(first)], f"went to {first}, the order is {order}")
-        for k, attempt in enumerate(group.attempts[1:], 1):
-            _fair(group, k, attempt)
+        for order, last, attempt in group.moments():
+            if attempt is not None and attempt.call.attempt.reason == "retry":
+                _fair(group, order, last, attempt)
 
 
-def _fair(group: Group, k: int, attempt: Entry) -> None:
-    if attempt.call.attempt.reason != "retry":
-        return
-    now = group.attempts[k - 1].ended
+def _fair(group: Group, order: int, last: Entry, attempt: Entry) -> None:
+    possible = [o for o in group.possible(order) if o.reason == "retry"]
+    opened = group.opened(order)
     ranks = {
         o.target: (
-            sum(a.counts for a in group.attempts[:k] if a.target == o.target),
-            o.hinted and o.at > now,
+            group.counts(a for a in opened if a.target == o.target),
+            o.hinted and o.at > last.ended,
         )
-        for o in group.possible(k)
-        if o.reason == "retry"
+        for o in possible
     }
-    demand("L2", attempt.target in {o.target for o in group.possible(k)}, "an attempt not allowed")
+    demand("L2", attempt.target in ranks, "an attempt not allowed")
     least = min(ranks.values(), default=None)
     mine = ranks.get(attempt.target)
     demand("L22", mine == least, f"{attempt.target} again {mine}, another had {least}")
@@ -221,12 +228,12 @@ def law_23(trace: Trace) -> None:
     for group in trace.groups():
         if not group.engine.known or (group.engine.fallback and group.engine.fallback.on):
             continue
-        for k, attempt in enumerate(group.attempts[1:], 1):
-            before = group.attempts[:k]
-            error = before[-1].error
-            new = all(a.target != attempt.target for a in before)
-            fits = isinstance(error, LLMError) and error.elsewhere
-            demand("L23", fits or not new, f"{attempt.target} asked after {error!r}")
+        for order, last, attempt in group.moments():
+            if attempt is not None:
+                new = all(a.target != attempt.target for a in group.opened(order))
+                error = group.error(last)
+                fits = error is not None and error.elsewhere
+                demand("L23", fits or not new, f"{attempt.target} asked after {error!r}")
 
 
 def law_24(trace: Trace) -> None:
@@ -235,12 +242,10 @@ def law_24(trace: Trace) -> None:
         fallback = group.engine.fallback
         if fallback is None or fallback.order == "per-target":
             continue
-        order = group.call.order
-        for k, before in enumerate(group.attempts, 1):
-            new = [o for o in group.possible(k) if o.reason == "fallback"]
-            after = group.attempts[k] if k < len(group.attempts) else None
-            until = after.opened_order if after else 1 << 60
-            waits = [w for w in group.waits if before.ended_order < order[id(w)] < until]
+        place = group.call.order
+        for order, last, _ in group.moments():
+            new = [o for o in group.possible(order) if o.reason == "fallback"]
+            waits = [w for w in group.waits if last.ended_order < place[id(w)] < order]
             demand("L24", not (new and waits), "a wait, though a target was not asked yet")
 
 
@@ -255,13 +260,17 @@ def law_25(trace: Trace) -> None:
 
 
 def law_26(trace: Trace) -> None:
-    """A reply is that of exactly one attempt, the last, and names its target."""
+    """A reply is that of exactly one attempt, the last if none lost to it, and names its
+    target."""
     for call in trace.calls:
         if call.response is None:
             continue
         visits = trace.visits(call)
-        ok = [visit for visit in visits if visit.outcome == "ok"]
-        demand("L26", ok == visits[-1:], f"{len(ok)} attempts gave a reply")
+        won = [visit for visit in visits if not call.lost(visit)]
+        ok = [visit for visit in won if visit.outcome == "ok"]
+        hedged = any(visit.call.attempt.reason == "hedge" for visit in visits)
+        fits = len(ok) == 1 if hedged else ok == won[-1:]
+        demand("L26", fits, f"{len(ok)} attempts gave a reply")
         named = f"{call.response.provider}:{call.response.model}"
         demand("L26", named == ok[0].target, f"the reply names {named}, not {ok[0].target}")
         demand("L26", call.response == ok[0].response, "not the reply that its attempt gave")
@@ -277,9 +286,11 @@ def law_27(trace: Trace) -> None:
         if group.call.told_before(group.entry.ended_order):
             continue
         asked = {attempt.target for attempt in group.attempts}
-        last = group.attempts[-1]
-        helps = isinstance(last.error, LLMError) and last.error.elsewhere
-        room = group.counted < group.engine.bound and last.ended < last.deadline_at_end
+        last = group.failed(group.entry.ended_order)[-1]
+        error = group.error(last)
+        room = group.counts(group.attempts) < group.engine.bound
+        helps = error is not None and error.elsewhere and last.ended < last.deadline_at_end
+        room &= not (group.engine.hedge and group.call.stopped < group.call.done)
         for target in group.patched() if helps and room else ():
             script = trace.world.scripts[target][0]
             would = script.error is None and last.ended + script.seconds < last.deadline_at_end

@@ -14,7 +14,8 @@ from llmmw._deltas import Restarted
 from llmmw._ledger import FlightJoined, FlightStarted
 from llmmw.errors import ListenerFailed, LLMError, StreamInterrupted
 from llmmw.policies import Coalesce, Timeout
-from llmmw.testing._calls import CallTrace, Entry, Told, engine_of
+from llmmw.testing._calls import CallTrace, Entry, Told
+from llmmw.testing._engines import engine_of
 from llmmw.testing._laws import demand
 from llmmw.testing._laws_stream import law_79, law_85, law_98, law_99, law_100
 from llmmw.testing._trace import Trace

@@ -85,10 +85,12 @@ def law_83(trace: Trace) -> None:
     for call in trace.calls:
         ends = [e for e in call.events if isinstance(e, CallEnded)]
         demand("L83", len(ends) == 1, f"{len(ends)} ends of one call")
-        wins = [e for e in call.events if isinstance(e, AttemptEnded) and e.outcome == "ok"]
+        lost = {e.call.attempt.number for e in call.entries if call.lost(e)}
+        ends_ok = [e for e in call.events if isinstance(e, AttemptEnded) and e.outcome == "ok"]
+        wins = [e for e in ends_ok if e.number not in lost]
         if call.response is not None and call.response.usage is not None:
             wanted = call.response.usage.output_tokens
-            ok = [v for v in trace.visits(call) if v.outcome == "ok"]
+            ok = [v for v in trace.visits(call) if v.outcome == "ok" and not call.lost(v)]
             real = getattr(ok[0].response, "usage", None)
             demand("L83", real is not None and real.output_tokens == wanted, "other usage")
             counts = {e.output_tokens for e in wins} | {e.output_tokens for e in ends}
@@ -119,6 +121,7 @@ def law_88(trace: Trace) -> None:
             real = "ok" if attempt.error is None else type(attempt.error).__name__
             if real == "ok" and group.entry.outcome != "ok":  # what it held back was cut
                 real = type(group.entry.error).__name__
+            real = "Superseded" if number in group.call.superseded else real
             demand("L88", said == [real], f"the ledger says {said}, the attempt ended {real}")
 
 
@@ -167,7 +170,7 @@ def law_100(trace: Trace) -> None:
         if not isinstance(raised, LLMError):
             continue
         wanted: list[BaseException] = []
-        for attempt in group.attempts:
+        for attempt in (a for a in group.attempts if group.error(a) or len(group.attempts) == 1):
             nested = getattr(attempt.error, "attempts", ()) if attempt.error is not raised else ()
             wanted.extend(nested or [attempt.error])
         if len(group.attempts) > 1 and all(not getattr(e, "attempts", ()) for e in wanted):

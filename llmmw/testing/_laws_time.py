@@ -70,7 +70,7 @@ def law_18(trace: Trace) -> None:
     for call in trace.calls:
         for entry in call.entries:
             outside = entry.deadline_at_end == -math.inf
-            cut = any(child.outcome == "cancelled" for child in entry.children)
+            cut = any(c.outcome == "cancelled" and not call.lost(c) for c in entry.children)
             kept = entry.outcome == "cancelled"
             demand("L18", kept or not (outside and cut), f"a cancel became {entry.error!r}")
             own = _own_limit(trace, entry) or not _ours(trace, entry)

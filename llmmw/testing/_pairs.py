@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from llmmw._budget import Budget
 from llmmw._call import Call
 from llmmw._chain import Handler, Middleware
 from llmmw._deltas import Delta
@@ -86,9 +87,14 @@ def law_84(world: World, make_stack: MakeStack) -> bool:
     demand("L84", same, "another reply when streamed")
     ends = [(t.calls[0].outcome, str(t.calls[0].error), t.calls[0].done) for t in (silent, stream)]
     demand("L84", ends[0] == ends[1], f"ended {ends[0]}, but streamed {ends[1]}")
-    charges = [[e.budget.statistics() for e in trace.engines] for trace in (silent, stream)]
+    charges = [[b.statistics() for b in _budgets(trace)] for trace in (silent, stream)]
     demand("L84", charges[0] == charges[1], "other charges when streamed")
     return True
+
+
+def _budgets(trace: Trace) -> list[Budget]:
+    found = [(e.budget, e.hedge and e.hedge.budget) for e in trace.engines]
+    return [budget for pair in found for budget in pair if budget is not None]
 
 
 def _tried(trace: Trace) -> list[tuple[str, str, float]]:
@@ -111,9 +117,9 @@ def law_101(world: World, make_stack: MakeStack) -> int:
             demand("L101", whole, "something partial was given")
             real = call.outcome != "ok" or call.top.outcome == "ok"
             demand("L101", real, "a reply without the stack's")
-            for engine in trace.engines:
-                held = engine.budget.statistics().values()
-                right = all(0 <= balance <= engine.budget.cap for balance in held)
+            for budget in _budgets(trace):
+                held = budget.statistics().values()
+                right = all(0 <= balance <= budget.cap for balance in held)
                 demand("L101", right, f"the budget holds {held}")
         except AssertionError as broken:
             raise AssertionError(f"L101: cancelled at step {step} of {steps}: {broken}") from broken

@@ -13,7 +13,8 @@ from llmmw._ledger import CircuitChanged
 from llmmw.errors import DeadlineExceeded, LLMError
 from llmmw.policies import Coalesce
 from llmmw.sim import Seen
-from llmmw.testing._calls import CallTrace, Engine, Entry, Group, Told, engine_of
+from llmmw.testing._calls import CallTrace, Entry, Told
+from llmmw.testing._engines import Engine, Group, engine_of
 
 __all__ = ["CallTrace", "Engine", "Entry", "Group", "Told", "Trace", "engine_of"]
 
@@ -72,6 +73,7 @@ def _happened(trace: Trace, call: CallTrace) -> set[str]:
     found |= {event.state for event in call.events if isinstance(event, CircuitChanged)}
     found |= {v.call.attempt.reason for v in visits}
     found |= {call.outcome, call.caller.mode}
+    found |= {f"lost {v.call.attempt.reason}" for v in visits if call.lost(v)}
     errors = [v.error for v in visits if isinstance(v.error, LLMError)]
     if any(e.retry_after for e in errors):
         found.add("hint")

@@ -1,0 +1,206 @@
+"""The attempts that an engine made for one call, and what it might have done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
+
+import attrs
+
+from llmmw._budget import Budget
+from llmmw._ledger import BudgetRefused, Event, WaitStarted
+from llmmw._request import Request
+from llmmw.errors import LLMError
+from llmmw.policies import Attempts, Fallback, Hedge, Retry
+from llmmw.testing._calls import CallTrace, Entry
+
+__all__ = ["Engine", "Group", "Option", "engine_of"]
+
+
+@attrs.frozen
+class Engine:
+    """What is known of a layer that makes attempts."""
+
+    depth: int
+    bound: int
+    budget: Budget | None
+    retry: Retry | None = None
+    fallback: Fallback | None = None
+    hedge: Hedge | None = None
+    known: bool = True
+    """Whether all its policies are ours, so that its choices can be foretold."""
+
+
+def engine_of(depth: int, layer: object) -> Engine | None:
+    """The engine in a layer, or `None`."""
+    if isinstance(layer, Attempts):
+        own: dict[str, Any] = {}
+        for policy in layer.policies:
+            name = {Retry: "retry", Fallback: "fallback", Hedge: "hedge"}.get(type(policy))
+            if name is None or name in own:
+                return Engine(depth, _bound(layer), layer.budget, known=False)
+            own[name] = policy
+        return Engine(depth, _bound(layer), layer.budget, **own)
+    if isinstance(layer, Retry):
+        return Engine(depth, 1 + layer.retries, layer.budget, retry=layer)
+    if isinstance(layer, Fallback):
+        return Engine(depth, 1 + layer.extra, layer.budget, fallback=layer)
+    if isinstance(layer, Hedge):
+        return Engine(depth, 1 + layer.extra, None, hedge=layer)
+    return None
+
+
+def _bound(layer: Attempts) -> int:
+    return layer.max_attempts or 1 + sum(policy.extra for policy in layer.policies)
+
+
+@attrs.frozen
+class Option:
+    """Another attempt that an engine could make."""
+
+    target: str
+    at: float
+    reason: Literal["retry", "fallback"]
+    hinted: bool = False
+
+
+@attrs.frozen(eq=False)
+class Group:
+    """The attempts that one engine made for one call that came to it."""
+
+    engine: Engine
+    entry: Entry
+    call: CallTrace
+    chance: float
+
+    @property
+    def attempts(self) -> list[Entry]:
+        """In the order in which they were opened."""
+        return self.entry.children
+
+    def error(self, attempt: Entry) -> LLMError | None:
+        """What an attempt failed with; nothing if it lost to another."""
+        if self.call.lost(attempt) or not isinstance(attempt.error, LLMError):
+            return None
+        return attempt.error
+
+    def counts(self, attempts: Iterable[Entry]) -> int:
+        """How many of these take a place in the bound."""
+        return sum(a.counts or self.call.lost(a) for a in attempts)
+
+    def opened(self, order: int) -> list[Entry]:
+        """The attempts opened before."""
+        return [a for a in self.attempts if a.opened_order < order]
+
+    def failed(self, order: int) -> list[Entry]:
+        """The attempts that had failed before, as they ended."""
+        ended = [a for a in self.attempts if a.ended_order < order and self.error(a)]
+        return sorted(ended, key=lambda a: a.ended_order)
+
+    def alive(self, order: int) -> list[Entry]:
+        """The attempts that still went on then and could win."""
+        failed = self.failed(order)
+        return [a for a in self.opened(order) if a not in failed and not self.call.lost(a)]
+
+    def moments(self) -> Iterator[tuple[int, Entry, Entry | None]]:
+        """Each time when all attempts so far had failed: the order of what followed, the last
+        failure, and the attempt that followed, if one did."""
+        after = [a for a in self.attempts[1:] if a.call.attempt.reason != "hedge"]
+        for then in (*after, None):
+            order = then.opened_order if then else self.entry.ended_order
+            failed = self.failed(order)
+            if failed and not self.alive(order):
+                yield order, failed[-1], then
+
+    def told_before(self, order: int) -> bool:
+        """Whether its caller had heard something by then, and will not hear it again. To a
+        shared flight, its waiters are the caller, and the flight agrees for them."""
+        return self.entry.call.on_interrupt == "error" and self.call.told_before(order)
+
+    def events(self, kind: type[Event]) -> list[Event]:
+        """The engine's own events of a kind."""
+        parent = self.entry.call.attempt.number
+        return [e for e in self.call.events if type(e) is kind and e.parent == parent]  # type: ignore[attr-defined]
+
+    @property
+    def waits(self) -> list[WaitStarted]:
+        """The waits between its attempts."""
+        return [e for e in self.events(WaitStarted) if isinstance(e, WaitStarted)]
+
+    def refused(self, after: Entry) -> set[str]:
+        """The targets that the budget refused after an attempt and before the next one."""
+        order = self.call.order
+        last = min(
+            (a.opened_order for a in self.attempts if a.opened_order > after.ended_order),
+            default=1 << 60,
+        )
+        return {
+            e.target
+            for e in self.events(BudgetRefused)
+            if isinstance(e, BudgetRefused) and after.ended_order < order[id(e)] < last
+        }
+
+    def patched(self) -> dict[str, Request]:
+        """What each target is to be asked: the call's own request with its own patch only."""
+        original = self.entry.request
+        requests = {original.model: original}
+        layers = (self.engine.fallback, self.engine.hedge)
+        for target in (t for layer in layers if layer for t in layer.targets):
+            if isinstance(target, str):
+                request = original.replace(model=target)
+            elif callable(target):
+                request = target(original)
+            else:
+                request = original.replace(**target)
+            requests.setdefault(request.model, request)
+        return requests
+
+    def options(self, order: int) -> list[Option]:
+        """What the engine may do when all attempts so far have failed, whatever the time."""
+        return [*self._retries(order), *self._fallbacks(order)]
+
+    def _retries(self, order: int) -> Iterator[Option]:
+        retry = self.engine.retry
+        opened = self.opened(order)
+        used = self.counts(a for a in opened if a.call.attempt.reason == "retry")
+        if retry is None or used >= retry.retries:
+            return
+        for target in dict.fromkeys(a.target for a in opened):
+            here = [a for a in opened if a.target == target]
+            error = self.error(here[-1])
+            if error is None or not error.retryable:
+                continue
+            hint = error.retry_after
+            if hint is None:
+                failures = sum(a.counts for a in here if self.error(a))
+                span = min(retry.cap, retry.base * 2.0 ** (failures - 1))
+                yield Option(target, here[-1].ended + self.chance * span, "retry")
+            elif hint <= retry.max_hint:
+                yield Option(target, here[-1].ended + hint, "retry", hinted=True)
+
+    def _fallbacks(self, order: int) -> Iterator[Option]:
+        fallback, last = self.engine.fallback, self.failed(order)[-1]
+        error = self.error(last)
+        if fallback is None or fallback.on or error is None:
+            return
+        if error.elsewhere:
+            used = {a.target for a in self.opened(order)}
+            for target in self.patched():
+                if target not in used:
+                    yield Option(target, last.ended, "fallback")
+
+    def possible(self, order: int) -> list[Option]:
+        """The options that time, bound and budget allow, when all attempts so far have failed."""
+        last = self.failed(order)[-1]
+        full = self.counts(self.opened(order)) >= self.engine.bound
+        if full or self.call.told_before(last.ended_order):
+            return []
+        if self.engine.hedge and last.ended_order < self.call.stopped_order < order:
+            return []  # the task that goes on has heard of it by then
+        refused = self.refused(last)
+        return [
+            option
+            for option in self.options(order)
+            if max(option.at, last.ended) < last.deadline_at_end
+            and not (option.reason == "retry" and option.target in refused)
+        ]
