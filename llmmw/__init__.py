@@ -10,6 +10,7 @@ The map. Imports run downward only; `pyproject.toml` has it as a contract that t
     plugins    plugin, _plugins, _own, _hookspecs             find, load, list; the authors' door
     policies   policies | wire             one idea a file; the kit of providers over HTTP
     engines    _portal | _attempts         the thread bridge; one mechanism under retry and fallback
+               _mailbox                    what goes between two threads
     chain      _provider, _chain, _listen, _tasks, _instrument
     call       _call                       one request in flight
     values     _deltas, _request, _output, _response, _messages, _parts,

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 import attrs
@@ -93,6 +92,11 @@ def _account(name: str, options: Mapping[str, Any], plugins: Plugins) -> Account
     return attrs.evolve(account, keys=keys, lacking=lacking)
 
 
+def _is_file(place: str) -> bool:
+    # Not pathlib's, which raise for a home that nobody has and a folder that can't be looked into.
+    return os.path.isfile(os.path.expanduser(place))  # noqa: PTH111, PTH113
+
+
 def _keys(options: Mapping[str, Any], key: Any) -> dict[str, bool]:
     """Where the keys among the options are, else where the provider looks for its own."""
     found: dict[str, bool] = {}
@@ -101,7 +105,7 @@ def _keys(options: Mapping[str, Any], key: Any) -> dict[str, bool]:
             found[f"{name} in the configuration"] = True
         elif isinstance(guarded({name: "?"})[name], Secret) and isinstance(given, str):
             kind, _, place = given.partition(":")
-            there = place in os.environ if kind == "env" else Path(place).expanduser().is_file()
+            there = place in os.environ if kind == "env" else _is_file(place)
             found["the variable " + place if kind == "env" else "the file " + place] = there
     variables = () if found else getattr(key, "variables", ())
     if variables:
