@@ -180,7 +180,9 @@ def _tables_of(path: Path) -> tuple[dict[str, Any], str]:
         return {}, f"the configuration {path} nests too deep"
     if not isinstance(tables.get("providers", {}), dict):
         return {}, f"{path}: providers: expected tables, each [providers.NAME]"
-    return guarded(tables), ""
+    # What layers put into a request may be named so, too, and is no secret: prompt_cache_key.
+    stack = {"stack": tables["stack"]} if "stack" in tables else {}
+    return guarded(tables) | stack, ""
 
 
 def _opened_at_once(path: str, flags: int) -> int:
