@@ -283,9 +283,9 @@ class Feed:
         self._total = len(requests) if isinstance(requests, Sized) else None
         self._concurrency = concurrency
         self._fed = self._done = 0
-        self.taken = 0
+        self.taken: int = 0
         """How many answers the user has taken."""
-        self.exhausted = False
+        self.exhausted: bool = False
         self._send, self._receive = trio.open_memory_channel[object](math.inf)
         self._error: BaseException | None = None
 

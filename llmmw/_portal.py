@@ -48,18 +48,20 @@ class Portal(trio.abc.Instrument):
     """A thread that runs trio until it is stopped."""
 
     def __init__(self) -> None:
-        self.portal = self
+        self.portal: Portal = self
         self.nursery: trio.Nursery | None = None
-        self.closed = ""
+        self.closed: str = ""
         """Why no more work is taken; empty while it is."""
         self.works: set[Work[Any]] = set()
-        self.opening = threading.Lock()
+        self.opening: threading.Lock = threading.Lock()
         """Held while it is noted that a client is open: two threads may try."""
         self._token: trio.lowlevel.TrioToken | None = None
         self._later: list[Callable[[], object]] = []
         self._mailbox = Mailbox(self._wake)
         # A daemon, since others are joined before the exit handlers run, which stop this one.
-        self.thread = threading.Thread(target=self._run, name="llmmw portal", daemon=True)
+        self.thread: threading.Thread = threading.Thread(
+            target=self._run, name="llmmw portal", daemon=True
+        )
 
     def post(self, function: Callable[..., object], *arguments: Any) -> None:
         """Have `function` called in the thread, soon; never if the portal is closed."""
@@ -157,7 +159,7 @@ class Work(Generic[T]):
                 "llmmw.sync was called in the thread that would answer it, by middleware, a "
                 "provider or an instrument: await the trio client there, or use another thread"
             )
-        self.ended = False
+        self.ended: bool = False
         self._started = False
         self._home = home
         self._do = do
