@@ -11,6 +11,7 @@ The map. Imports run downward only; `pyproject.toml` has it as a contract that t
     policies   policies | wire             one idea a file; the kit of providers over HTTP
     engines    _portal | _plan | _flight   the thread bridge; which attempt is next; shared flights
     attempts   _attempts, _budget          what policies see and say; one attempt; what all may cost
+               _mailbox                    what goes between two threads
     chain      _provider, _chain, _listen, _tasks, _instrument
     call       _call                       one request in flight
     values     _deltas, _request, _output, _response, _messages, _parts,

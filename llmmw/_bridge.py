@@ -10,6 +10,7 @@ import math
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Sized
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self, TypeAlias, TypeVar
 
@@ -22,14 +23,17 @@ from llmmw._client import Client
 from llmmw._config._file import Config, client_arguments
 from llmmw._deltas import Delta, Fold
 from llmmw._instrument import Instrument
+from llmmw._mailbox import Ended
 from llmmw._map import Progress, check_many
 from llmmw._plugins import Plugins
-from llmmw._portal import Ended, Lifetime, Portal, Work
+from llmmw._portal import Lifetime, Portal, Work
 from llmmw._provider import Provider
 from llmmw._response import Generation
 from llmmw._secret import guarded
+from llmmw._tasks import unstopped
+from llmmw.errors import ProtocolError
 
-__all__ = ["Bridge", "Feed", "Heard", "Reading", "Tell", "listener_through"]
+__all__ = ["Bridge", "Feed", "Heard", "Inbox", "Reading", "Tell", "listener_through"]
 
 T = TypeVar("T")
 Tell: TypeAlias = Callable[[object], None]
@@ -99,15 +103,16 @@ class Bridge:
 
     def _opening(self, portal: Portal, put: Tell) -> Work[None]:
         """What keeps the client open; it tells when it is."""
-        if self._home is not None:
-            raise RuntimeError("this client is open already")
         home = Lifetime(portal)
 
         async def live(tell: Tell) -> None:
             await home.live(self._trio, tell)
 
         work = Work(portal, live, put)
-        self._home = home
+        with portal.opening:
+            if self._home is not None:
+                raise RuntimeError("this client is open already")
+            self._home = home
         return work
 
     def _closing(self) -> Lifetime | None:
@@ -138,7 +143,10 @@ class Bridge:
         """Tells that it has begun, then each `Progress` and each `Item` of a map."""
 
         async def do(tell: Tell) -> None:
-            opened = self._trio.map(source, concurrency=concurrency, progress=tell, **given)
+            def count(progress: Progress) -> None:
+                tell(source.count(progress))
+
+            opened = self._trio.map(source, concurrency=concurrency, progress=count, **given)
             async with opened as items:
                 tell(None)
                 async for item in items:
@@ -185,23 +193,60 @@ def listener_through(tell: Tell) -> Listener:
     return listener
 
 
+class Inbox:
+    """What a work has told its caller, who has not read it yet."""
+
+    __slots__ = ("_messages", "ended")
+
+    def __init__(self) -> None:
+        self._messages: deque[Any] = deque()
+        self.ended: Ended[Any] | None = None
+        """The last message. It is given again and again."""
+
+    def _add(self, message: object) -> None:
+        if isinstance(message, Ended):
+            self.ended = message
+        else:
+            self._messages.append(message)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is none to be read now."""
+        return not self._messages and self.ended is None
+
+    def get_nowait(self) -> Any:
+        """The next message.
+
+        Raises:
+            IndexError: if none has come.
+        """
+        ended = self.ended  # looked at first: all others were added before it
+        if ended is None or self._messages:
+            return self._messages.popleft()
+        return ended
+
+
 class Reading:
     """What has come of a stream to its reader's side."""
 
-    def __init__(self) -> None:
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
         self._fold = Fold()
         self._deltas: deque[Delta] = deque()
         self._ended: Ended[Generation] | None = None
 
     def _take_waiting(self) -> None:
         """Take all that has come by now."""
-        raise NotImplementedError
+        with suppress(IndexError):
+            while self._ended is None:
+                self._arrived(self._inbox.get_nowait())
 
     def _arrived(self, message: Any) -> None:
         if isinstance(message, Ended):
             self._ended = message
         else:
-            self._fold(message)
+            with suppress(ProtocolError):  # after an interrupt that took a piece away
+                self._fold(message)
             self._deltas.append(message)
 
     @property
@@ -238,11 +283,11 @@ class Feed:
         self._total = len(requests) if isinstance(requests, Sized) else None
         self._concurrency = concurrency
         self._fed = self._done = 0
-        self.taken = 0
+        self.taken: int = 0
         """How many answers the user has taken."""
-        self.exhausted = False
+        self.exhausted: bool = False
         self._send, self._receive = trio.open_memory_channel[object](math.inf)
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
 
     @property
     def wanted(self) -> bool:
@@ -253,23 +298,26 @@ class Feed:
             and self._fed - self.taken < 4 * self._concurrency
         )
 
+    # Posted first, then noted: an interrupt in between must not leave the map waiting for it.
+
     def put(self, item: object) -> None:
         """Another input."""
-        self._fed += 1
         self._portal.post(self._send.send_nowait, item)
+        self._fed += 1
 
-    def end(self, error: Exception | None = None) -> None:
+    def end(self, error: BaseException | None = None) -> None:
         """There are no more, or reading them failed."""
         if not self.exhausted:
+            self._portal.post(self._end, None if error is None else unstopped(error))
             self.exhausted = True
-            self._portal.post(self._end, error)
 
     def count(self, progress: Progress) -> Progress:
-        """Note how many have been answered; the same, with the length of the input."""
+        """Note how many have been answered; the same, with the length of the input. In the
+        portal's thread, so that none goes uncounted when the reader is interrupted."""
         self._done = progress.done
         return attrs.evolve(progress, total=self._total)
 
-    def _end(self, error: Exception | None) -> None:
+    def _end(self, error: BaseException | None) -> None:
         self._error = error
         self._send.close()
 

@@ -19,7 +19,7 @@ import trio
 
 from llmmw._request import Generate, Request, generate_of
 from llmmw._response import Response
-from llmmw._tasks import open_nursery
+from llmmw._tasks import open_nursery, unstopped
 from llmmw.errors import BadRequest, LLMError
 
 __all__ = ["Item", "Items", "Progress", "Requests", "check_many", "request_of"]
@@ -105,6 +105,8 @@ class _Source:
                 item = next(self._plain)
             except StopIteration:
                 raise StopAsyncIteration from None
+            except StopAsyncIteration as error:
+                raise unstopped(error) from error
         else:
             async with self._lock:
                 item = await self.asked.__anext__()

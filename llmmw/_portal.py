@@ -16,17 +16,16 @@ import atexit
 import contextvars
 import os
 import threading
-from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, Generic, Protocol, TypeVar
 
-import attrs
 import trio
 
-from llmmw._tasks import open_nursery
+from llmmw._mailbox import Ended, Mailbox
+from llmmw._tasks import open_nursery, unstopped
 
-__all__ = ["PATIENCE", "Ended", "Lifetime", "Mailbox", "Portal", "Work", "current_portal"]
+__all__ = ["PATIENCE", "Lifetime", "Portal", "Work", "current_portal"]
 
 T = TypeVar("T")
 
@@ -36,57 +35,6 @@ clean-up of a provider has 2."""
 
 _EXITING = "the interpreter is exiting"
 _FORKED = "it was opened before the process forked: open a new client in the child"
-
-
-class Mailbox:
-    """Functions to be called in another thread, which is woken once for many of them.
-
-    Args:
-        wake: makes the other thread call a function soon.
-    """
-
-    def __init__(self, wake: Callable[[Callable[[], None]], object]) -> None:
-        self._wake = wake
-        self._waiting: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
-        self._emptied = 0
-        self._woken = -1
-
-    def post(self, function: Callable[..., object], *arguments: Any) -> None:
-        """Have `function` called; it must not raise. Safe in every thread."""
-        self._waiting.append((function, arguments))
-        emptied = self._emptied
-        if self._woken != emptied:
-            self._wake(self.empty)
-            # Noted afterwards: an interrupt in between costs one more wake-up, not a lost one.
-            self._woken = emptied
-
-    def empty(self) -> None:
-        """Call what is waiting; only in the other thread."""
-        self._emptied += 1  # first, so that who posts from now on wakes anew
-        for _ in range(len(self._waiting)):
-            function, arguments = self._waiting.popleft()
-            function(*arguments)
-
-
-@attrs.define(eq=False)  # not frozen: that costs thrice
-class Ended(Generic[T]):
-    """The last message of a work: its value, or the error that it ended with."""
-
-    value: T | None = None
-    error: BaseException | None = None
-
-    def result(self) -> T:
-        """The value.
-
-        Raises:
-            BaseException: the error, with the traceback that it came with.
-        """
-        if self.error is not None:
-            try:
-                raise self.error
-            finally:
-                del self  # the traceback holds this frame
-        return self.value  # type: ignore[return-value]
 
 
 class _Home(Protocol):
@@ -100,16 +48,20 @@ class Portal(trio.abc.Instrument):
     """A thread that runs trio until it is stopped."""
 
     def __init__(self) -> None:
-        self.portal = self
+        self.portal: Portal = self
         self.nursery: trio.Nursery | None = None
-        self.closed = ""
+        self.closed: str = ""
         """Why no more work is taken; empty while it is."""
         self.works: set[Work[Any]] = set()
+        self.opening: threading.Lock = threading.Lock()
+        """Held while it is noted that a client is open: two threads may try."""
         self._token: trio.lowlevel.TrioToken | None = None
         self._later: list[Callable[[], object]] = []
         self._mailbox = Mailbox(self._wake)
         # A daemon, since others are joined before the exit handlers run, which stop this one.
-        self.thread = threading.Thread(target=self._run, name="llmmw portal", daemon=True)
+        self.thread: threading.Thread = threading.Thread(
+            target=self._run, name="llmmw portal", daemon=True
+        )
 
     def post(self, function: Callable[..., object], *arguments: Any) -> None:
         """Have `function` called in the thread, soon; never if the portal is closed."""
@@ -125,8 +77,8 @@ class Portal(trio.abc.Instrument):
 
     def stop(self, why: str) -> None:
         """Cancel everything, and let the thread end."""
-        self.post(self._stop)
-        self.closed = self.closed or why
+        self.closed = self.closed or why  # first, since whoever is ended by it is told why
+        self._mailbox.post(self._stop)
 
     def _stop(self) -> None:
         if self.nursery is not None:
@@ -207,7 +159,7 @@ class Work(Generic[T]):
                 "llmmw.sync was called in the thread that would answer it, by middleware, a "
                 "provider or an instrument: await the trio client there, or use another thread"
             )
-        self.ended = False
+        self.ended: bool = False
         self._started = False
         self._home = home
         self._do = do
@@ -226,6 +178,8 @@ class Work(Generic[T]):
 
     def cancel(self) -> None:
         """Cancel it soon; `Ended` comes when it is over."""
+        if not self._started:
+            self.ended = True  # nothing begins, and nothing is to be waited for
         self._home.portal.post(self._scope.cancel)
 
     def tell(self, message: object) -> None:
@@ -261,7 +215,7 @@ class Work(Generic[T]):
             ended = Ended(error=self._home.portal.error())
             raise
         except BaseException as error:  # whatever it is, it is the caller's
-            ended = Ended(error=error)
+            ended = Ended(error=unstopped(error))
         finally:
             self.end(ended)
             del ended  # a traceback in it holds this frame
@@ -292,9 +246,13 @@ class Lifetime:
         finally:
             self._left.set()
 
+    def begin_closing(self) -> None:
+        """Cancel the work within, and leave the context manager, soon."""
+        self._closing.set()
+
     async def close(self) -> None:
         """Cancel the work within, leave the context manager, and wait for that."""
-        self._closing.set()
+        self.begin_closing()
         with trio.CancelScope(shield=True):  # it ends in any case, and soon
             await self._left.wait()
 

@@ -16,6 +16,7 @@ from llmmw._call import Call
 from llmmw._deltas import Delta, Fold, PartDelta, PartEnd, PartStart, Restarted, deltas_of
 from llmmw._parts import MediaPart, TextPart
 from llmmw._response import Generation, Response
+from llmmw._tasks import unstopped
 from llmmw.errors import LLMError, ProtocolError
 
 __all__ = ["Stream", "TextPieces"]
@@ -65,7 +66,7 @@ class Stream:
                     error.partial = self._fold.response(ledger=call.ledger)
                 self._error = error
             except Exception as error:
-                self._error = error
+                self._error = unstopped(error)
 
     def __aiter__(self) -> AsyncIterator[Delta]:
         return self

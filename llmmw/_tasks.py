@@ -15,9 +15,10 @@ from llmmw._instrument import Instrument, tell_all
 from llmmw._ledger import Event
 from llmmw.errors import LLMError
 
-__all__ = ["Host", "Task", "open_host", "open_nursery"]
+__all__ = ["Host", "Task", "open_host", "open_nursery", "unstopped"]
 
 T = TypeVar("T")
+E = TypeVar("E", bound=BaseException)
 
 
 @asynccontextmanager
@@ -59,6 +60,16 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]
             yield from _leaves(error)
         else:
             yield error
+
+
+def unstopped(error: E) -> E | RuntimeError:
+    """The error, unless it would end an iteration as if all were well: a `RuntimeError` then, as
+    in a generator."""
+    if not isinstance(error, (StopIteration, StopAsyncIteration)):
+        return error
+    raised = RuntimeError(f"{type(error).__name__} was raised, which is no error of a call")
+    raised.__cause__ = error
+    return raised
 
 
 @attrs.define(eq=False)

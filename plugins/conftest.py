@@ -1,5 +1,11 @@
-"""Async tests run under trio."""
+"""Async tests run under trio. What Hypothesis draws is the same in each run, as far as it can be,
+and a busy machine fails no test."""
+
+from hypothesis import settings
 
 from llmmw.testing.pytest import pytest_configure, pytest_pyfunc_call
 
 __all__ = ["pytest_configure", "pytest_pyfunc_call"]
+
+settings.register_profile("house", derandomize=True, database=None, deadline=None)
+settings.load_profile("house")

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 import attrs
@@ -88,24 +87,35 @@ def _account(name: str, options: Mapping[str, Any], plugins: Plugins) -> Account
     except (ConfigError, LLMError) as error:
         account = attrs.evolve(account, state="not ready", reason=str(error))
     found = _keys(rest, getattr(made, "key", None))
-    keys = tuple(f"{where} ({'there' if there else 'not there'})" for where, there in found.items())
-    lacking = tuple(where for where, there in found.items() if not there)
+    keys = tuple(f"{where} ({state})" for where, state in found.items())
+    lacking = tuple(where for where, state in found.items() if state == _LACKING)
     return attrs.evolve(account, keys=keys, lacking=lacking)
 
 
-def _keys(options: Mapping[str, Any], key: Any) -> dict[str, bool]:
-    """Where the keys among the options are, else where the provider looks for its own."""
-    found: dict[str, bool] = {}
+def _is_file(place: str) -> bool:
+    # Not pathlib's, which raise for a home that nobody has and a folder that can't be looked into.
+    return os.path.isfile(os.path.expanduser(place))  # noqa: PTH111, PTH113
+
+
+_LACKING = "not there"
+
+
+def _keys(options: Mapping[str, Any], key: Any) -> dict[str, str]:
+    """Where the keys among the options are, else where the provider looks for its own; and
+    whether they are there."""
+    found: dict[str, str] = {}
     for name, given in options.items():
         if isinstance(given, Secret):
-            found[f"{name} in the configuration"] = True
+            found[f"{name} in the configuration"] = "there"
         elif isinstance(guarded({name: "?"})[name], Secret) and isinstance(given, str):
             kind, _, place = given.partition(":")
-            there = place in os.environ if kind == "env" else Path(place).expanduser().is_file()
-            found["the variable " + place if kind == "env" else "the file " + place] = there
+            there = place in os.environ if kind == "env" else _is_file(place)
+            source = "the variable " + place if kind == "env" else "the file " + place
+            found[source] = "there" if there else _LACKING
     variables = () if found else getattr(key, "variables", ())
     if variables:
         present = [name for name in variables if os.environ.get(name)]
         where = present[0] if present else " or ".join(variables)
-        found["the variable " + where] = bool(present) or not getattr(key, "needed", True)
+        absent = _LACKING if getattr(key, "needed", True) else "not there, and not needed"
+        found["the variable " + where] = "there" if present else absent
     return found

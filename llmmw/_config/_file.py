@@ -31,6 +31,7 @@ itself: its `base_url` would be sent your key.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -102,11 +103,12 @@ def config_path() -> Path | None:
     """The file that would be read, or `None`."""
     named = os.environ.get("LLMMW_CONFIG")
     if named:
-        return Path(named).expanduser()
+        return Path(os.path.expanduser(named))  # noqa: PTH111 (it leaves an unknown home as it is)
     base = os.environ.get("XDG_CONFIG_HOME") or os.environ.get("APPDATA")
-    folder = Path(base) if base else Path.home() / ".config"
+    folder = Path(base or os.path.expanduser("~/.config"))  # noqa: PTH111
     path = folder / "llmmw" / "config.toml"
-    return path if path.is_file() else None
+    # Not is_file, which raises where the folder must not be looked into.
+    return path if os.path.isfile(path) else None  # noqa: PTH113
 
 
 def load_config(path: str | Path | None = None, *, plugins: Plugins | None = None) -> Config:
@@ -158,10 +160,14 @@ def _tables_of(path: Path) -> tuple[dict[str, Any], str]:
     import tomllib  # kept out of programs that read no file
 
     try:
-        with path.open("rb") as file:
+        # Opening a pipe would wait for somebody who writes to it.
+        with open(path, "rb", opener=_opened_at_once) as file:
+            is_pipe = stat.S_ISFIFO(os.fstat(file.fileno()).st_mode)
             data = file.read(_MOST_BYTES + 1)
-    except OSError as error:
-        return {}, f"can't read the configuration {path}: {error.strerror}"
+    except (OSError, ValueError) as error:  # a path that no system has is a ValueError
+        return {}, f"can't read the configuration {path}: {getattr(error, 'strerror', error)}"
+    if is_pipe and not data:
+        return {}, f"the configuration {path} is a pipe that nobody writes to"
     if len(data) > _MOST_BYTES:
         return {}, f"the configuration {path} is larger than {_MOST_BYTES} bytes"
     try:
@@ -174,7 +180,16 @@ def _tables_of(path: Path) -> tuple[dict[str, Any], str]:
         return {}, f"the configuration {path} nests too deep"
     if not isinstance(tables.get("providers", {}), dict):
         return {}, f"{path}: providers: expected tables, each [providers.NAME]"
-    return guarded(tables), ""
+    # What layers put into a request may be named so, too, and is no secret: prompt_cache_key.
+    stack = {"stack": tables["stack"]} if "stack" in tables else {}
+    return guarded(tables) | stack, ""
+
+
+def _opened_at_once(path: str, flags: int) -> int:
+    file = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    if os.name == "posix":
+        os.set_blocking(file, True)
+    return file
 
 
 def _check_model(given: object, place: Place) -> None:

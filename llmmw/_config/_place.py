@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -42,8 +42,10 @@ class Place:
 
     def wrong(self, given: Any, expected: str) -> ConfigError:
         """A value that can't be here; one that may be a secret is not shown."""
-        secret = isinstance(guarded({self.key: "?"})[self.key], Secret) or "header" in self.path
-        shown = "…" if secret or isinstance(given, Secret) else text(given)
+        secret = isinstance(guarded({self.key: "?"})[self.key], Secret)
+        # Among a provider's options a key may stand under any name.
+        secret |= self.path.startswith("providers") and not isinstance(given, (int, float))
+        shown = "…" if secret else _shown(given)
         if len(shown) > _LONGEST:
             shown = shown[: _LONGEST - 1] + "…"
         begin = f"{self.file}: " if self.file else ""
@@ -52,7 +54,17 @@ class Place:
     def unknown(self, known: Iterable[str]) -> ConfigError:
         """A key that nothing reads."""
         begin = f"{self.file}: " if self.file else ""
-        return ConfigError(f"{begin}unknown key {self.path!r}; {meant(self.key, list(known))}")
+        path = self.path if len(self.path) <= _LONGEST * 4 else f"{self.path[: _LONGEST * 4]}…"
+        return ConfigError(f"{begin}unknown key {path!r}; {meant(self.key, list(known))}")
+
+
+def _shown(given: Any) -> str:
+    """A value for a message. A table may have secrets under any name, and is not shown."""
+    if isinstance(given, (Mapping, Secret)):
+        return "{ … }" if isinstance(given, Mapping) else "…"
+    if isinstance(given, list):
+        return f"[{', '.join(map(_shown, given))}]"
+    return text(given)
 
 
 def meant(given: str, known: list[str]) -> str:

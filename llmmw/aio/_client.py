@@ -17,8 +17,9 @@ from typing import Any, Literal, Self, TypeVar
 
 from llmmw._bridge import Bridge, Feed, Tell, listener_through
 from llmmw._call import Listener, OnInterrupt
+from llmmw._mailbox import Mailbox
 from llmmw._map import Progress
-from llmmw._portal import Mailbox, Portal, Work, current_portal
+from llmmw._portal import Portal, Work, current_portal
 from llmmw._response import Embeddings, Generation, Scores, TokenCount
 from llmmw.aio._reading import Hearing, Items, Queue, Stream, feeding, running
 
@@ -65,8 +66,6 @@ class Client(Bridge):
             await queue.begin(work)
         except BaseException:
             self._home = None
-            work.cancel()
-            await queue.over(work)
             raise
         return self
 

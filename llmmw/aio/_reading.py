@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
-from llmmw._bridge import Feed, Heard, Reading
+from llmmw._bridge import Feed, Heard, Inbox, Reading
 from llmmw._call import Listener
 from llmmw._deltas import Delta
+from llmmw._mailbox import Ended, Mailbox
 from llmmw._map import Item, Progress
-from llmmw._portal import Ended, Mailbox, Work
+from llmmw._portal import Work
 from llmmw._response import Generation
 from llmmw._stream import TextPieces
+from llmmw._tasks import unstopped
 
 __all__ = ["Hearing", "Items", "Queue", "Stream", "feeding", "running"]
 
@@ -22,18 +23,18 @@ T = TypeVar("T")
 _CLEAN_UP = 2.0
 
 
-class Queue:
+class Queue(Inbox):
     """Where a task waits for what a work tells."""
 
-    __slots__ = ("_loop", "_mailbox", "_messages", "_waiters", "arrive")
+    __slots__ = ("_loop", "_mailbox", "_waiters", "arrive")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, mailbox: Mailbox) -> None:
+        super().__init__()
         self._loop = loop
         self._mailbox = mailbox
-        self._messages: deque[Any] = deque()
         self._waiters: list[asyncio.Future[None]] = []
-        self.arrive: Callable[[Any], object] | None = None
-        """Called in the loop with each message as it comes, instead of keeping it for `get`."""
+        self.arrive: Callable[[Any], object] = self.put_nowait
+        """Called in the loop with each message as it comes."""
 
     def put(self, message: object) -> None:
         """Tell a message, from another thread.
@@ -43,11 +44,11 @@ class Queue:
         """
         if self._loop.is_closed():
             raise RuntimeError("the event loop is closed")
-        self._mailbox.post(self.arrive or self.put_nowait, message)
+        self._mailbox.post(self.arrive, message)
 
     def put_nowait(self, message: object) -> None:
         """Put a message that has arrived."""
-        self._messages.append(message)
+        self._add(message)
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             if not waiter.done():
@@ -58,54 +59,52 @@ class Queue:
 
         Others have their turn in any case: who reads what waits could not be cancelled else.
         """
-        if self._messages:
+        if not self.is_empty:
             await asyncio.sleep(0)
-        while not self._messages:
+        while self.is_empty:
             waiter = self._loop.create_future()
             self._waiters.append(waiter)
-            await waiter
+            try:
+                await waiter
+            except asyncio.CancelledError:
+                self._waiters = [one for one in self._waiters if one is not waiter]
+                raise
         return self.get_nowait()
 
-    def get_nowait(self) -> Any:
-        """The next message.
-
-        Raises:
-            IndexError: if none has come.
-        """
-        message = self._messages[0]
-        if not isinstance(message, Ended):
-            self._messages.popleft()
-        return message
-
     async def begin(self, work: Work[Any]) -> None:
-        """Start a work and wait until it has begun.
+        """Start a work and wait until it has begun; cancelled, cancel it.
 
         Raises:
             Exception: what it ended with before that.
         """
-        work.start()
-        first = await self.get()
+        try:
+            work.start()
+            first = await self.get()
+        except BaseException as error:
+            await self._abandon(work, error)
+            raise
         if isinstance(first, Ended):
             first.result()
 
     async def finish(
         self, work: Work[T], hear: Callable[[Any], Awaitable[None]] | None = None
     ) -> Ended[T]:
-        """Start a work, if that was not done, and wait for its end; cancelled, cancel it."""
+        """Start a work and wait for its end; cancelled, cancel it."""
         try:
             work.start()
             while not isinstance(message := await self.get(), Ended):
                 if hear is not None:
                     await hear(message)
             return message
-        except GeneratorExit:  # the coroutine is thrown away, and may not wait
-            work.cancel()
+        except BaseException as error:
+            await self._abandon(work, error)
             raise
-        except BaseException:
-            work.cancel()
+
+    async def _abandon(self, work: Work[Any], error: BaseException) -> None:
+        work.cancel()
+        if not isinstance(error, GeneratorExit):  # else it is thrown away, and may not wait
             with suppress(asyncio.CancelledError):
                 await self.over(work)
-            raise
 
     async def over(self, work: Work[Any]) -> None:
         """Wait until cancelled work is over; a cancellation meanwhile is raised after that."""
@@ -178,13 +177,8 @@ class Stream(Reading):
     """
 
     def __init__(self, queue: Queue) -> None:
-        super().__init__()
+        super().__init__(queue)
         self._queue = queue
-
-    def _take_waiting(self) -> None:
-        with suppress(IndexError):
-            while self._ended is None:
-                self._arrived(self._queue.get_nowait())
 
     def __aiter__(self) -> AsyncIterator[Delta]:
         return self
@@ -247,21 +241,20 @@ class Items:
         self._feed = feed
         self._room = room
         self._progress = progress
-        self._broken: Exception | None = None
+        self._broken: Ended[None] | None = None
         queue.arrive = self._arrive
 
     def _arrive(self, message: Any) -> None:
         if not isinstance(message, Progress):
             self._queue.put_nowait(message)
             return
-        progress = self._feed.count(message)
         self._room.set()
         if self._progress is not None:
             try:
-                self._progress(progress)
-            except Exception as error:
-                self._broken = error
-                self._queue.put_nowait(Ended(error=error))
+                self._progress(message)
+            except BaseException as error:  # whatever it is, it is for who reads the map
+                self._broken = Ended(error=unstopped(error))
+                self._queue.put_nowait(self._broken)
 
     def __aiter__(self) -> AsyncIterator[Item]:
         return self
@@ -269,7 +262,7 @@ class Items:
     async def __anext__(self) -> Item:
         message = await self._queue.get()
         if self._broken is not None:
-            raise self._broken
+            self._broken.result()
         if isinstance(message, Ended):
             message.result()
             raise StopAsyncIteration
@@ -315,7 +308,7 @@ async def _feed(
                         await close()
     except StopAsyncIteration:
         feed.end()
-    except Exception as error:
+    except BaseException as error:  # a cancellation that is not ours, too
         feed.end(error)  # it comes back as the error of the map
 
 
@@ -332,5 +325,7 @@ def _stepping(
             return next(plain)
         except StopIteration:
             raise StopAsyncIteration from None
+        except StopAsyncIteration as error:
+            raise unstopped(error) from error
 
     return step

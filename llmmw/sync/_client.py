@@ -10,7 +10,7 @@ from llmmw._bridge import Bridge, Feed, Heard, Tell, listener_through
 from llmmw._call import OnInterrupt
 from llmmw._deltas import Delta
 from llmmw._map import Progress
-from llmmw._portal import PATIENCE, Work, current_portal
+from llmmw._portal import Work, current_portal
 from llmmw._response import Embeddings, Generation, Scores, TokenCount
 from llmmw.errors import BadRequest
 from llmmw.sync._reading import Items, Queue, Stream, running
@@ -46,7 +46,6 @@ class Client(Bridge):
             queue.begin(work)
         except BaseException:
             self._home = None
-            queue.cancel(work, PATIENCE)
             raise
         return self
 
@@ -55,7 +54,12 @@ class Client(Bridge):
         home = self._closing()
         if home is not None:
             queue = Queue()
-            queue.finish(Work(home.portal, lambda tell: home.close(), queue.put)).result()
+            work = Work(home.portal, lambda tell: home.close(), queue.put)
+            try:
+                queue.finish(work).result()
+            except BaseException:  # interrupted, maybe before it began
+                home.portal.post(home.begin_closing)
+                raise
 
     def __enter__(self) -> Self:
         return self.open()

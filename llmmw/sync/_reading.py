@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from llmmw._bridge import Feed, Reading
+from llmmw._bridge import Feed, Inbox, Reading
 from llmmw._deltas import Delta
+from llmmw._mailbox import Ended
 from llmmw._map import Item, Progress
-from llmmw._portal import PATIENCE, Ended, Work
+from llmmw._portal import PATIENCE, Work
 from llmmw._response import Generation
 from llmmw._stream import TextPieces
+from llmmw._tasks import unstopped
 
 __all__ = ["Items", "Queue", "Stream", "running"]
 
 T = TypeVar("T")
 
 
-class Queue:
+class Queue(Inbox):
     """Where the caller's thread waits for what a work tells."""
 
+    __slots__ = ("_bell",)
+
     def __init__(self) -> None:
-        self._queue: SimpleQueue[Any] = SimpleQueue()
-        self.put = self._queue.put
+        super().__init__()
+        self._bell: SimpleQueue[None] = SimpleQueue()
+
+    def put(self, message: object) -> None:
+        """Tell a message, from another thread."""
+        # It is not put into what the caller waits on: there an interrupt could lose it.
+        self._add(message)
+        self._bell.put(None)
 
     def get(self, timeout: float | None = None) -> Any:
         """The next message; the last one, `Ended`, again and again.
@@ -34,24 +43,34 @@ class Queue:
         Raises:
             Empty: if none has come in `timeout` seconds.
         """
-        message = self._queue.get(timeout=timeout)
-        if isinstance(message, Ended):
-            self._queue.put(message)
-        return message
+        while True:
+            while self.is_empty:
+                self._bell.get(timeout=timeout)
+            try:
+                message = self.get_nowait()
+            except IndexError:
+                continue  # another thread was faster
+            if message is self.ended:
+                self._bell.put(None)  # another thread may wait for it, too
+            return message
 
     def begin(self, work: Work[Any]) -> None:
-        """Start a work and wait until it has begun.
+        """Start a work and wait until it has begun; interrupted, cancel it.
 
         Raises:
             Exception: what it ended with before that.
         """
-        work.start()
-        first = self.get()
+        try:
+            work.start()
+            first = self.get()
+        except BaseException:
+            self.cancel(work, PATIENCE)
+            raise
         if isinstance(first, Ended):
             first.result()
 
     def finish(self, work: Work[T], hear: Callable[[Any], None] | None = None) -> Ended[T]:
-        """Start a work, if that was not done, and wait for its end; interrupted, cancel it."""
+        """Start a work and wait for its end; interrupted, cancel it."""
         try:
             work.start()
             while not isinstance(message := self.get(), Ended):
@@ -64,9 +83,9 @@ class Queue:
 
     def cancel(self, work: Work[Any], patience: float | None = None) -> None:
         """Cancel a work and wait until it is over, or for so many seconds."""
-        work.cancel()
         until = None if patience is None else time.monotonic() + patience
         try:
+            work.cancel()
             while not work.ended:
                 self.get(None if until is None else max(0.0, until - time.monotonic()))
         except Empty:
@@ -97,13 +116,8 @@ class Stream(Reading):
     """
 
     def __init__(self, queue: Queue) -> None:
-        super().__init__()
+        super().__init__(queue)
         self._queue = queue
-
-    def _take_waiting(self) -> None:
-        with suppress(Empty):
-            while self._ended is None:
-                self._arrived(self._queue.get(0))
 
     def __iter__(self) -> Iterator[Delta]:
         return self
@@ -147,28 +161,34 @@ class Items:
         self._feed = feed
         self._requests = requests
         self._progress = progress
-        self._ready: deque[Item] = deque()
-        self._ended: Ended[None] | None = None
 
     def __iter__(self) -> Iterator[Item]:
         return self
 
     def __next__(self) -> Item:
-        # One input is read for each item, so that as many calls stay alive; further ones only
-        # while there is nothing to give.
+        # One input is read for each message, so that as many calls stay alive; further ones only
+        # while none has come.
         while True:
-            self._take_waiting()
-            ready = bool(self._ready)
-            if self._feed.wanted and self._ended is None:
+            none = self._queue.is_empty
+            if self._feed.wanted and self._queue.ended is None:
                 self._read()
-            elif not ready and self._ended is None:
-                self._arrived(self._queue.get())
-            if ready:
+                if none:
+                    continue
+            message = self._queue.get()
+            if isinstance(message, Item):
                 self._feed.taken += 1
-                return self._ready.popleft()
-            if self._ended is not None and not self._ready:
-                self._ended.result()
+                return message
+            if isinstance(message, Ended):
+                message.result()
                 raise StopIteration
+            self._tell(message)
+
+    def _tell(self, progress: Progress) -> None:
+        if self._progress is not None:
+            try:
+                self._progress(progress)
+            except StopIteration as error:
+                raise unstopped(error) from error
 
     def _read(self) -> None:
         try:
@@ -179,18 +199,3 @@ class Items:
             self._feed.end(error)  # it comes back as the error of the map
         else:
             self._feed.put(item)
-
-    def _take_waiting(self) -> None:
-        with suppress(Empty):
-            while self._ended is None:
-                self._arrived(self._queue.get(0))
-
-    def _arrived(self, message: Any) -> None:
-        if isinstance(message, Ended):
-            self._ended = message
-        elif isinstance(message, Item):
-            self._ready.append(message)
-        else:
-            progress = self._feed.count(message)
-            if self._progress is not None:
-                self._progress(progress)

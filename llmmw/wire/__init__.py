@@ -4,6 +4,9 @@ tables that turn what hosts say into errors and limits."""
 from llmmw._secret import Secret as Secret
 from llmmw._secret import guarded as guarded
 from llmmw.wire._errors import ErrorRow as ErrorRow
+from llmmw.wire._grammar import choice_grammar as choice_grammar
+from llmmw.wire._grammar import gbnf_escaped as gbnf_escaped
+from llmmw.wire._grammar import gbnf_literal as gbnf_literal
 from llmmw.wire._http import Http as Http
 from llmmw.wire._json import dumps as dumps
 from llmmw.wire._json import loads as loads
@@ -22,7 +25,10 @@ __all__ = [
     "SSEDecoder",
     "SSEEvent",
     "Secret",
+    "choice_grammar",
     "dumps",
+    "gbnf_escaped",
+    "gbnf_literal",
     "guarded",
     "loads",
 ]

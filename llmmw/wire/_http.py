@@ -11,7 +11,7 @@ import logging
 import ssl
 import weakref
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import attrs
@@ -38,6 +38,21 @@ def _tls() -> ssl.SSLContext:
     return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
+def _client() -> httpx.AsyncClient:
+    """A client that uses the proxies of the environment.
+
+    Raises:
+        ConfigError: if these are none. Their address may hold a password, so it is not shown.
+    """
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
+    with suppress(ValueError, ImportError, httpx.InvalidURL):
+        return httpx.AsyncClient(verify=_tls(), limits=limits)
+    raise ConfigError(
+        "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY or NO_PROXY can't be used: expected http://host:port, "
+        "or socks5://host:port with the package socksio installed"
+    )
+
+
 class _Scrubbed(logging.Filter):
     """httpcore tells its loggers the headers of each answer, where a host may echo the key."""
 
@@ -54,8 +69,12 @@ class _Scrubbed(logging.Filter):
 
 
 _SCRUBBED = _Scrubbed()
-for _name in ("connection", "http11", "http2", "proxy", "socks"):
-    logging.getLogger(f"httpcore.{_name}").addFilter(_SCRUBBED)
+_LOGGERS = (
+    *(f"httpcore.{part}" for part in ("connection", "http11", "http2", "proxy", "socks")),
+    *("hpack.hpack", "hpack.table"),  # of a client that speaks HTTP/2
+)
+for _name in _LOGGERS:
+    logging.getLogger(_name).addFilter(_SCRUBBED)
 
 
 class _Signed(httpx.Auth):
@@ -123,6 +142,8 @@ class Http:
     rows: Sequence[ErrorRow] = attrs.field(default=(), repr=False)
     client: Any = attrs.field(default=None, repr=False)
     scrub: Scrubber = attrs.field(factory=Scrubber, init=False, repr=False)
+    _own: httpx.AsyncClient | None = attrs.field(default=None, init=False, repr=False)
+    _users: int = attrs.field(default=0, init=False, repr=False)
 
     @base_url.validator
     def _check_url(self, field: object, given: str) -> None:
@@ -133,7 +154,8 @@ class Http:
         if url.userinfo:
             raise ConfigError("base_url holds a user and a password: give a key as api_key")
         if url.scheme not in {"http", "https"} or not url.host:
-            raise ConfigError(f"base_url={given!r}: expected an address, as https://host/v1")
+            shown = "" if "@" in str(given) else f"={given!r}"  # it may hold a password
+            raise ConfigError(f"base_url{shown}: expected an address, as https://host/v1")
 
     @client.validator
     def _check_client(self, field: object, given: object) -> None:
@@ -148,22 +170,20 @@ class Http:
                 raise ConfigError(f"headers: the value of {name!r} is no text")
             if not _fits(given):
                 raise ConfigError(f"headers: the value of {name!r} has signs that HTTP lacks")
-            if isinstance(given, Secret):
-                self.scrub.add(given.reveal())
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Connections are kept and used again as long as the block runs."""
-        if self.client is not None:
+        """Connections are kept and used again as long as the block runs, or another such block."""
+        if self.client is None:
+            self.client = self._own = _client()
+        self._users += 1
+        try:
             yield
-            return
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
-        async with httpx.AsyncClient(verify=_tls(), limits=limits) as client:
-            self.client = client
-            try:
-                yield
-            finally:
-                self.client = None
+        finally:
+            self._users -= 1
+            if not self._users and self._own is not None:
+                own, self.client, self._own = self._own, None, None
+                await own.aclose()
 
     @asynccontextmanager
     async def post(
@@ -187,7 +207,7 @@ class Http:
         Raises:
             LLMError: if the host is not reached, or answers with a status other than 2xx.
         """
-        secret = await self._secret()
+        secret = await self.key.get()
         if sent is not None:
             sent()
         reply = await self._send(path, body, stream, secret)
@@ -195,40 +215,46 @@ class Http:
             if reply.status == 401 and secret is not None:
                 fresh = await self.key.renewed(secret)
                 if fresh is not None:
-                    self.scrub.add(fresh.reveal())
                     await reply.drain()
                     await reply.close()
                     reply = await self._send(path, body, stream, fresh)
             if not 200 <= reply.status < 300:
                 raise await reply.failed()
-            yield reply
+            try:
+                yield reply
+            except LLMError as error:
+                error.request_id = error.request_id or reply.request_id
+                raise
         finally:
             with trio.move_on_after(CLEAN_UP, shield=True):
                 await reply.close()
-
-    async def _secret(self) -> Secret | None:
-        secret = await self.key.get()
-        if secret is not None:
-            self.scrub.add(secret.reveal())
-        return secret
 
     async def _send(self, path: str, body: bytes, stream: bool, secret: Secret | None) -> Reply:
         if self.client is None:
             raise ConfigError("the provider is not open: call it through a Client")
         failure: LLMError
+        hidden = self._secret_headers()
+        for one in (*hidden.values(), *([] if secret is None else [secret])):
+            self.scrub.add(one.reveal())
         try:
             request = self._request(path, body, stream)
-            signed = _Signed(self._secret_headers(), self.header, self.scheme, secret)
+            signed = _Signed(hidden, self.header, self.scheme, secret)
             answer = await self.client.send(
                 request, stream=True, auth=signed, follow_redirects=False
             )
             return Reply(answer, self.rows, self.scrub)
         except httpx.TransportError as error:
             failure = self._unreached(error)
-        except (httpx.InvalidURL, UnicodeEncodeError):
+        except (httpx.InvalidURL, UnicodeError):
             failure = BadRequest(
-                f"{self.base_url!r} or a header has signs that HTTP lacks", processed=False
+                f"no request can be sent to {self.base_url!r}: it is too long, or has a name or "
+                "signs that no address has",
+                processed=False,
             )
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                error.__traceback__ = None  # cancelled: the frames below hold the headers as well
+            raise
         # Raised out here: the frames of httpx hold the headers.
         raise failure
 

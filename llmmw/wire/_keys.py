@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TypeAlias
 
 import attrs
@@ -73,7 +74,7 @@ class Key:
 
     async def renewed(self, refused: Secret) -> Secret | None:
         """Another key than the one that the host has just refused, or `None` if there is none."""
-        if isinstance(self.source, Secret) or self.source is None:
+        if isinstance(self.source, Secret):
             return None
         if self._held == refused:
             self._held = None
@@ -91,7 +92,9 @@ class Key:
             return _checked(await self._called(source), self.where)
         kind, _, place = source.partition(":")
         if kind == "file":
-            return _checked(await _contents(place), self.where)
+            # Whoever leaves does not wait for a disk that hangs, or for the writer of a pipe.
+            read = await trio.to_thread.run_sync(_contents, place, abandon_on_cancel=True)
+            return _checked(read, self.where)
         if not os.environ.get(place):
             raise AuthenticationFailed(
                 f"there is no API key: the variable {place} is not set", processed=False
@@ -115,10 +118,10 @@ class Key:
         raise AuthenticationFailed(f"{self.where} gave a {what}, no text", processed=False)
 
 
-async def _contents(place: str) -> Secret:
+def _contents(place: str) -> Secret:
     try:
-        async with await trio.open_file(await trio.Path(place).expanduser(), "rb") as file:
-            return Secret((await file.read(_MOST_BYTES)).decode("ascii", "replace"))
+        with Path(place).expanduser().open("rb") as file:
+            return Secret(file.read(_MOST_BYTES).decode("ascii", "replace"))
     except (OSError, RuntimeError, ValueError) as error:
         message = f"the file of the API key, {place}, can't be read: {error}"
         raise AuthenticationFailed(message, processed=False) from error

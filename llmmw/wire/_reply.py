@@ -85,8 +85,15 @@ class Reply:
             raise ProtocolError(
                 f"the answer is encoded as {self._coding!r}, which nobody asked for"
             )
+        told = b""
+        left = _MOST_BYTES + 1 - self._size
         try:
-            return self._unpacker.decompress(piece, _MOST_BYTES + 1 - self._size)
+            while piece and len(told) < left:
+                if self._unpacker.eof:  # gzip may stand behind gzip
+                    self._unpacker = zlib.decompressobj(_GZIP)
+                told += self._unpacker.decompress(piece, left - len(told))
+                piece = self._unpacker.unused_data
+            return told
         except zlib.error:
             pass
         raise ProtocolError("the answer is not compressed as its header says")
@@ -109,13 +116,22 @@ class Reply:
             LLMError: as `next_piece`; or what an event-less error text says at the end.
         """
         decoder = SSEDecoder()
-        while piece := await self.next_piece():
+        broken: StreamInterrupted | None = None
+        while True:
+            try:
+                piece = await self.next_piece()
+            except StreamInterrupted as error:
+                broken, piece = error, b""
+            if not piece:
+                break
             for event in decoder.feed(piece):
                 yield event
         for event in decoder.end():
             yield event
-        if decoder.stray:
+        if decoder.stray:  # says more than that the line broke
             raise self.error(decoder.stray.encode())
+        if broken is not None:
+            raise broken
 
     @property
     def request_id(self) -> str | None:

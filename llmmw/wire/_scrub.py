@@ -23,6 +23,7 @@ _BLOCK, _STRIDE = 5, 6
 where a run may be."""
 _CUTTABLE = 12
 _SHORTEST = 4
+_MOST = 8
 _MARK = "[key]"
 
 _PUBLIC = ("sk-ant-api03-", "sk-ant-admin01-", "sk-ant-oat01-", "sk-svcacct-", "github_pat_")
@@ -36,7 +37,8 @@ class Scrubber:
     Secrets are known in their plain form, in base64 (alone or as user or password), percent
     encoding, hexadecimal, and as JSON or Python write them; pieces of ten characters are found. A
     secret of less than 12 characters is replaced only where it stands whole, one of less than 4
-    never.
+    never. It knows the 8 secrets that were added last: keys that are renewed by the hour do not
+    pile up.
 
     Args:
         secrets: the secrets known from the start.
@@ -45,27 +47,32 @@ class Scrubber:
     __slots__ = ("__weakref__", "_blocks", "_runs", "_secrets", "_whole")
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        self._secrets: set[str] = set()
-        self._runs: set[str] = set()
-        self._blocks: set[str] = set()
+        self._secrets: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
+        self._runs: frozenset[str] = frozenset()
+        self._blocks: frozenset[str] = frozenset()
         self._whole: re.Pattern[str] | None = None
         for secret in secrets:
             self.add(secret)
 
     def add(self, secret: str) -> None:
         """Know one more secret; one that is known costs nothing."""
-        if secret in self._secrets or len(secret) < _SHORTEST:
+        if len(secret) < _SHORTEST:
             return
-        self._secrets.add(secret)
-        if len(secret) >= _CUTTABLE:
-            runs = _runs(secret) - _public_runs()
-            self._runs |= runs
-            starts = range(_RUN - _BLOCK + 1)
-            self._blocks |= {run[at : at + _BLOCK] for run in runs for at in starts}
+        if secret in self._secrets:
+            self._secrets[secret] = self._secrets.pop(secret)  # added last
             return
+        cuttable = len(secret) >= _CUTTABLE
+        runs = _runs(secret) - _public_runs() if cuttable else frozenset()
+        blocks = frozenset(run[at : at + _BLOCK] for run in runs for at in range(_RUN - _BLOCK + 1))
+        self._secrets[secret] = runs, blocks
+        if len(self._secrets) > _MOST:
+            del self._secrets[next(iter(self._secrets))]
+        self._runs, self._blocks = (
+            frozenset().union(*sets) for sets in zip(*self._secrets.values(), strict=True)
+        )
         short = {form for one in self._secrets if len(one) < _CUTTABLE for form in _forms(one)}
         longest_first = sorted(short, key=lambda form: (-len(form), form))
-        self._whole = re.compile("|".join(map(re.escape, longest_first)))
+        self._whole = re.compile("|".join(map(re.escape, longest_first))) if short else None
 
     def __call__(self, text: str) -> str:
         """The text without any trace of a secret."""
@@ -98,8 +105,9 @@ class Scrubber:
         raise TypeError("a Scrubber holds secrets: it is neither copied nor stored")
 
 
-def _runs(secret: str) -> set[str]:
-    return {form[at : at + _RUN] for form in _forms(secret) for at in range(len(form) - _RUN + 1)}
+def _runs(secret: str) -> frozenset[str]:
+    forms = _forms(secret)
+    return frozenset(form[at : at + _RUN] for form in forms for at in range(len(form) - _RUN + 1))
 
 
 @functools.cache

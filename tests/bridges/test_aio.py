@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import llmmw
-from llmmw import Call, Handler, Response, aio
+from llmmw import Call, Client, Handler, Response, aio
 from llmmw.errors import BadRequest, DeadlineExceeded, ServerError, StreamInterrupted
 from llmmw.testing import Script
 from tests.bridges.conftest import HoldingProvider
@@ -388,6 +388,86 @@ async def test_map_reads_no_faster_than_answers_are_taken(world) -> None:
                 if taken == 100:
                     break
     assert read < 120
+
+
+@pytest.mark.parametrize("stop", [StopIteration, StopAsyncIteration])
+@in_asyncio
+async def test_what_would_end_an_iteration_silently_is_an_error(world, stop) -> None:
+    def raise_it(*ignored: object) -> None:
+        raise stop("not the end")
+
+    class Broken:
+        count = 0
+
+        def __iter__(self):
+            return self
+
+        def __next__(self) -> str:
+            self.count += 1
+            if self.count == 2:
+                raise StopAsyncIteration
+            return "x"
+
+    async def middleware(call: Call, next: Handler) -> Response:
+        if "break" in call.request.messages[-1].text:
+            raise_it()
+        return await next(call)
+
+    provider = world(a=Script())
+    async with aio.Client("sim:a", providers=[provider], stack=[middleware]) as client:
+        with pytest.raises(RuntimeError):
+            await client.ask("break")
+        async with client.stream("break") as stream:
+            with pytest.raises(RuntimeError):
+                _ = [delta async for delta in stream]
+        for rows, progress in ((["x"] * 3, raise_it), (Broken(), None)):
+            async with client.map(rows, progress=progress) as items:
+                with pytest.raises(RuntimeError):
+                    _ = [item async for item in items]
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, GeneratorExit])
+@in_asyncio
+async def test_what_is_no_exception_ends_a_map_too(world, error) -> None:
+    def refuse(progress: llmmw.Progress) -> None:
+        raise error("the progress")
+
+    async def rows():
+        yield "x"
+        raise error("the input")
+
+    async with aio.Client("sim:a", providers=[world(a=Script())]) as client:
+        for given, progress in ((["x"] * 3, refuse), (rows(), None)):
+            async with client.map(given, progress=progress) as items:
+                with pytest.raises(error):
+                    _ = [item async for item in items]
+        assert (await client.ask("x")).text == "ok"
+
+
+def test_opening_that_is_thrown_away_is_undone() -> None:
+    left = threading.Event()
+
+    class Lived(Client):
+        async def __aexit__(self, *error: object) -> bool | None:
+            try:
+                return await super().__aexit__(*error)
+            finally:
+                left.set()
+
+    loop = asyncio.new_event_loop()
+    client = aio.Client("sim:a")
+    client._trio = Lived("sim:a")
+
+    async def step() -> None:
+        opening = client.open()
+        opening.send(None)
+        opening.close()  # it must not wait
+
+    loop.run_until_complete(step())
+    loop.close()
+    assert left.wait(30)
+    with pytest.raises(RuntimeError, match="not open"):
+        client.replace()
 
 
 @in_asyncio

@@ -3,6 +3,7 @@
 import asyncio
 import queue
 import threading
+from collections.abc import Callable
 
 import pytest
 import trio
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmmw import aio, sync
-from llmmw._portal import Ended, Mailbox, Portal, Work
+from llmmw._mailbox import Ended, Mailbox
+from llmmw._portal import Portal, Work
 from llmmw.testing import Script
 
 
@@ -147,3 +149,19 @@ def test_both_faces_share_one_thread(hold) -> None:
         asyncio.run(main())
         names = [thread.name for thread in threading.enumerate()]
     assert names.count("llmmw portal") == 1
+
+
+def test_an_interrupt_in_a_mailbox_leaves_the_others_their_turn() -> None:
+    woken: list[Callable[[], None]] = []
+    seen: list[int] = []
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    mailbox = Mailbox(woken.append)
+    mailbox.post(interrupt)
+    mailbox.post(seen.append, 1)
+    with pytest.raises(KeyboardInterrupt):
+        woken.pop()()
+    woken.pop()()
+    assert seen == [1]

@@ -3,7 +3,9 @@
 import asyncio
 import inspect
 import sqlite3
+import sys
 import threading
+import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -13,7 +15,10 @@ import trio
 
 import llmmw
 from llmmw import Call, Handler, Response, aio, sync
+from llmmw._mailbox import Ended
+from llmmw._portal import PATIENCE, Work
 from llmmw.errors import BadRequest, ConfigError, DeadlineExceeded, ServerError, StreamInterrupted
+from llmmw.sync._reading import Queue
 from llmmw.testing import Script
 
 VERBS = ["ask", "stream", "embed", "score", "count_tokens", "map", "replace", "describe"]
@@ -386,3 +391,134 @@ def test_leaving_a_map_cancels_what_goes_on(hold) -> None:
         with client.map((str(n) for n in range(9)), concurrency=3) as items:
             assert next(items).response.text == "one two"
         assert hold.live == 0
+
+
+@pytest.mark.parametrize("stop", [StopIteration, StopAsyncIteration])
+def test_what_would_end_an_iteration_silently_is_an_error(world, stop) -> None:
+    def raise_it(*ignored: object) -> None:
+        raise stop("not the end")
+
+    class Broken:
+        count = 0
+
+        def __iter__(self):
+            return self
+
+        def __next__(self) -> str:
+            self.count += 1
+            if self.count == 2:
+                raise StopAsyncIteration
+            return "x"
+
+    async def middleware(call: Call, next: Handler) -> Response:
+        if "break" in call.request.messages[-1].text:
+            raise_it()
+        return await next(call)
+
+    provider = world(a=Script())
+    with sync.Client("sim:a", providers=[provider], stack=[middleware]) as client:
+        for broken in (
+            lambda: client.ask("break"),
+            lambda: client.ask("x", listener=raise_it),
+            lambda: list(client.stream("break").__enter__()),
+        ):
+            with pytest.raises(RuntimeError):
+                broken()
+        with client.map(["x"] * 3, progress=raise_it) as items:
+            with pytest.raises((RuntimeError, StopAsyncIteration)):
+                list(items)
+        with client.map(Broken()) as items, pytest.raises(RuntimeError):
+            list(items)
+
+
+def test_an_error_that_is_raised_again_does_not_grow(world, boom) -> None:
+    sim = world(a=Script(error=boom, pieces=()))
+    with sync.Client("sim:a", providers=[sim], stack=[]) as client:
+        with client.stream("x") as stream:
+            depths = []
+            for _ in range(3):
+                with pytest.raises(ServerError) as caught:
+                    stream.wait_response()
+                depths.append(len(traceback.extract_tb(caught.value.__traceback__)))
+    assert depths[1] == depths[2] == depths[0]
+
+
+def test_threads_may_read_one_stream(world) -> None:
+    with sync.Client("sim:a", providers=[world(a=Script())]) as client:
+        with client.stream("x") as stream, ThreadPoolExecutor(3) as pool:
+            read = [pool.submit(list, stream) for _ in range(3)]
+            assert sum(len(one.result(30)) for one in read)
+        assert stream.response.text == "ok"
+
+
+def test_only_one_of_many_threads_opens_a_client(world) -> None:
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            for _ in range(100):
+                client = sync.Client("sim:a", providers=[world(a=Script())])
+                opened = [pool.submit(client.open) for _ in range(4)]
+                errors = [one.exception(30) for one in opened]
+                assert sum(error is None for error in errors) == 1
+                assert client.ask("x").text == "ok"
+                client.close()
+    finally:
+        sys.setswitchinterval(usual)
+
+
+class _Bell:
+    """Waits once like a queue, and then is interrupted."""
+
+    def __init__(self) -> None:
+        self.interrupted = False
+        self.rung = threading.Semaphore(0)
+
+    def put(self, message: None) -> None:
+        self.rung.release()
+
+    def get(self, timeout: float | None = None) -> None:
+        assert self.rung.acquire(timeout=30)
+        if not self.interrupted:
+            self.interrupted = True
+            raise KeyboardInterrupt
+
+
+def test_an_interrupt_loses_no_message() -> None:
+    queue = Queue()
+    queue._bell = _Bell()  # it is rung, and the interrupt comes before that is noticed
+    queue.put(Ended("the end"))
+    with pytest.raises(KeyboardInterrupt):
+        queue._bell.get()
+    assert [queue.get().result() for _ in range(2)] == ["the end"] * 2
+
+
+def test_an_interrupt_before_a_call_has_begun_waits_for_nothing(world, monkeypatch) -> None:
+    def interrupted(work: Work) -> None:
+        raise KeyboardInterrupt
+
+    with sync.Client("sim:a", providers=[world(a=Script())]) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(Work, "start", interrupted)
+            started = time.monotonic()
+            with pytest.raises(KeyboardInterrupt):
+                client.ask("x")
+            assert time.monotonic() - started < PATIENCE / 2
+        assert client.ask("x").text == "ok"
+
+
+def test_an_interrupt_while_closing_closes(hold, monkeypatch) -> None:
+    def interrupted(work: Work) -> None:
+        raise KeyboardInterrupt
+
+    client = sync.Client("hold:a", providers=[hold]).open()
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(client.ask, "x")
+        assert hold.call("x").begun.wait(30)
+        with monkeypatch.context() as patch:
+            patch.setattr(Work, "start", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                client.close()
+        assert hold.call("x").over.wait(30)
+        with pytest.raises(RuntimeError, match="closed"):
+            asked.result(30)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from llmmw import load_config
+
 from .conftest import Run, distribution, rows_of, write_rows
 
 STACK = """\
@@ -235,3 +237,30 @@ def test_a_layer_that_a_function_makes_is_shown_as_it_is(run: Run, file: Path, s
     refused = run("check", "llmmw.toml", "--toml")
     assert refused.returncode == 2
     assert "stack[1]: loud.<locals>.layer is no registered middleware" in refused.stderr
+
+
+@pytest.mark.plugins
+def test_two_hosts_and_a_local_model(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "llmmw.toml"
+    file.write_text("""\
+# llmmw.toml — outermost first
+model = "openai:gpt-4o-mini"
+[[stack]]
+use = "timeout"
+total = 60
+[[stack]]
+use = "attempts"
+[stack.retry]
+retries = 2
+[stack.fallback]
+targets = ["together:meta-llama/Llama-3-70b", "local:smollm2"]
+[providers.openai]
+base_url = "https://host.example/v1"
+""")
+    ended = run("check", str(file))
+    assert ended.returncode == 0
+    assert "at most 5 attempts" in ended.stdout
+    first = run("check", "--toml", str(file)).stdout
+    (tmp_path / "again.toml").write_text(first)
+    assert load_config(tmp_path / "again.toml") == load_config(file)
+    assert run("check", "--toml", str(tmp_path / "again.toml")).stdout == first

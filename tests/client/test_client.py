@@ -146,6 +146,22 @@ async def test_a_cut_stream_raises_with_what_came() -> None:
     assert len(sim.opened) == 1
 
 
+async def test_a_provider_can_not_end_a_stream_as_if_all_were_well() -> None:
+    @attrs.define(eq=False)
+    class Odd(Provider):
+        async def __call__(self, call: Call) -> Generation:
+            await ResponseBuilder(call, self.name).text("half of it")
+            raise StopAsyncIteration
+
+    async with (
+        Client("odd:x", providers=[Odd(name="odd")], stack=[]) as client,
+        client.stream("hi") as stream,
+    ):
+        with pytest.raises(RuntimeError, match="StopAsyncIteration"):
+            async for _ in stream:
+                pass
+
+
 async def test_ask_restarts_what_a_stream_may_not() -> None:
     scripts = [Script(pieces=("half",), error=cut), Script(pieces=("whole",))]
     async with Client("sim:a", providers=[world(a=scripts)]) as client:

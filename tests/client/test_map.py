@@ -179,3 +179,15 @@ def test_a_row_overrides_what_holds_for_all() -> None:
     assert (name, asked.temperature, asked.seed) == (7, 1, 3)
     assert asked.messages[0].role == "system"
     assert Item(index=0, id=None).error is None
+
+
+async def test_an_input_that_raises_what_ends_an_iteration_is_no_end() -> None:
+    def inputs() -> Iterator[str]:
+        yield "0"
+        raise StopAsyncIteration
+
+    _, client = make()
+    with pytest.raises(RuntimeError, match="StopAsyncIteration"):
+        async with client, client.map(inputs()) as items:
+            async for _ in items:
+                pass

@@ -231,3 +231,13 @@ async def test_a_client_holds_literal_keys_as_secrets(plugins: Plugins) -> None:
     async with Client("host:x", stack=[], options=options, plugins=plugins) as client:
         assert (await client.ask("hi")).text == "host at https://host.example with Secret(…)"
         assert "sk-planted" not in repr(client._router)
+
+
+@pytest.mark.plugins
+def test_a_host_that_needs_no_key_lacks_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LLAMA_API_KEY", raising=False)
+    monkeypatch.delenv("GROQ_API_KEY", raising=False)
+    config = Config(model="llama.cpp:x", options={"groq": {}})
+    local, remote = accounts_of(config, Plugins(blocked=[]))
+    assert local.keys == ("the variable LLAMA_API_KEY (not there, and not needed)",)
+    assert (local.lacking, remote.lacking) == ((), ("the variable GROQ_API_KEY",))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from llmmw import (
     Attempts,
@@ -23,6 +28,36 @@ from llmmw._secret import Secret
 from llmmw.errors import ConfigError, ContentFiltered, ContextWindowExceeded
 
 from .conftest import Load
+
+SECRET = "sk-planted-1234567890"
+
+# Documents near to real ones: the known names at all places, with values of every kind.
+NAMES = st.sampled_from(
+    """model stack providers use timeout total attempts retry retries fallback targets on budget
+    policies plain size mode names limits opaque thing maker word host base_url api_key slots
+    headers Authorization RateLimited wrong""".split()  # noqa: SIM905 (a list would be a page)
+)
+VALUES = st.sampled_from(
+    """1 -1 0 2.5 nan inf true "" "host:a" "timeout" "RateLimited" [] {} [[]] ["host:a"] [1,"a"]
+    {use="retry"} [{use="retry"}] {RateLimited=["host:a"]} {model="host:a"} [{model=1}] 07:32:00
+    1979-05-27 "\\u0000" "env:X" "file:~nobody/x" """.split()  # noqa: SIM905
+)
+PATHS = st.lists(NAMES, min_size=1, max_size=3).map(".".join)
+LINES = st.one_of(
+    st.builds("{} = {}".format, PATHS, VALUES),
+    st.builds("[{}]".format, PATHS),
+    st.builds("[[{}]]".format, PATHS),
+    st.builds('use = "{}"'.format, NAMES),
+    st.builds(
+        '[[stack]]\nuse = "{}"\n{} = {}'.format,
+        st.sampled_from(["timeout", "retry", "fallback", "attempts", "plain", "opaque", "maker"]),
+        st.sampled_from(["total", "retries", "targets", "size", "thing", "retry", "budget"]),
+        VALUES,
+    ),
+    st.just(f'[providers.host]\napi_key = "{SECRET}"'),
+    st.just(f'providers.host = "{SECRET}"'),
+)
+DOCUMENTS = st.lists(LINES, max_size=5, unique=True).map("\n".join).map(str.encode)
 
 
 def test_a_stack_is_what_a_program_would_write(load: Load) -> None:
@@ -306,6 +341,59 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
         load_config(tmp_path / "bytes.toml")
 
 
+def test_what_is_no_file_is_told_at_once(tmp_path: Path) -> None:
+    loop = tmp_path / "loop.toml"
+    loop.symlink_to(loop)
+    for path in (tmp_path, loop, "a\0b", ""):
+        with pytest.raises(ConfigError, match="can't read the configuration"):
+            load_config(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_read_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="pipe is a pipe that nobody writes to"):
+        load_config(tmp_path / "pipe")
+    receive, send = os.pipe()
+    with os.fdopen(send, "w") as file:
+        file.write('model = "host:a"')
+    assert load_config(f"/dev/fd/{receive}").model == "host:a"
+    os.close(receive)
+
+
+@pytest.mark.parametrize("begin", [b"\xef\xbb\xbf", b""])
+def test_files_of_other_systems_are_read(tmp_path: Path, begin: bytes) -> None:
+    path = tmp_path / "f.toml"
+    path.write_bytes(begin + b'# one\r\nmodel = "host:a"\r\n')
+    assert load_config(path).model == "host:a"
+
+
+def test_a_home_that_nobody_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMMW_CONFIG", "~nobody-of-this-name/llmmw.toml")
+    with pytest.raises(ConfigError, match="can't read the configuration ~nobody-of-this-name"):
+        load_config()
+
+
+@given(data=st.data())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_file_says_it_is_read_or_refused(
+    data: st.DataObject, tmp_path: Path, plugins: Plugins
+) -> None:
+    path = tmp_path / "f.toml"
+    path.write_bytes(data.draw(DOCUMENTS | st.binary(max_size=200)))
+    told, begun = "", time.monotonic()
+    with suppress(ConfigError):
+        told = repr(load_config(path, plugins=plugins))
+    if not told:
+        with pytest.raises(ConfigError) as caught:
+            load_config(path, plugins=plugins)
+        told = str(caught.value)
+        assert "f.toml" in told
+    assert SECRET not in told
+    assert len(told) < 5_000
+    assert time.monotonic() - begun < 5
+
+
 def test_what_a_provider_lacks_on_this_machine_is_told_when_it_is_asked(load: Load) -> None:
     config = load('[providers.host]\nbase_url = "https://closed.example"')
     assert config.options == {"host": {"base_url": "https://closed.example"}}
@@ -357,9 +445,6 @@ def test_a_budget_has_finite_numbers_from_zero(name: str, given: object) -> None
     assert Budget(**{name: 0})
 
 
-SECRET = "sk-planted-1234567890"
-
-
 def test_a_literal_key_is_never_shown(load: Load) -> None:
     config = load(f'[providers.host]\napi_key = "{SECRET}"')
     assert config.options["host"]["api_key"] == Secret(SECRET)
@@ -379,6 +464,11 @@ def test_a_literal_key_is_never_shown(load: Load) -> None:
         f'[providers.host]\napi_key = "{SECRET}"\n[[stack]]\nuse = "nothing"',
         f'[providers.host]\napi_key = "{SECRET}"\nbroken',
         f'[providers.host]\nbase_url = 1\napi_key = "{SECRET}"',
+        f'[providers]\nhost = "{SECRET}"',
+        f'[model]\napi_key = "{SECRET}"',
+        f'[model]\nproviders.host = "{SECRET}"',
+        f'[[model]]\nhost = "{SECRET}"',
+        f'[providers.host]\nslots = "{SECRET}"',
     ],
 )
 def test_no_error_and_no_frame_of_ours_shows_a_key(load: Load, text: str) -> None:

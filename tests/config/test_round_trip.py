@@ -30,9 +30,12 @@ from llmmw import (
 from llmmw._config._signature import choices, options_of
 from llmmw._config._toml import lines
 from llmmw._plugins import resolve
+from llmmw._secret import Secret, guarded
 from llmmw.errors import ConfigError, ContentFiltered, LLMError
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+NAMES = TEXTS.filter(lambda name: not isinstance(guarded({name: "?"})[name], Secret))
+"""Keys whose values are not taken for secrets, which are never written."""
 NUMBERS = st.floats(0, 1e6) | st.integers(0, 10**6)
 SCALARS = (
     TEXTS
@@ -123,7 +126,7 @@ def configs(stack: st.SearchStrategy[Any]) -> st.SearchStrategy[Config]:
         "base_url": TEXTS,
         "api_key": st.sampled_from(["env:A_KEY", "file:~/key"]),
         "slots": st.integers(1, 9),
-        "headers": st.dictionaries(TEXTS, TEXTS, max_size=2),
+        "headers": st.dictionaries(NAMES, TEXTS, max_size=2),
     }
     account = st.fixed_dictionaries({}, optional=host)
     other = st.fixed_dictionaries({"use": st.just("host")}, optional=host)
@@ -179,6 +182,15 @@ def test_what_is_written_is_read_as_the_same(plugins: Plugins, tmp_path: Path) -
 @settings(deadline=None, database=None)
 def test_any_table_is_written_as_itself(table: dict[str, Any]) -> None:
     assert tomllib.loads("\n".join(lines(table))) == table
+
+
+def test_a_field_of_a_request_is_no_secret_by_its_name(plugins: Plugins, tmp_path: Path) -> None:
+    extra = {"host": {"prompt_cache_key": "greetings"}}
+    config = Config(stack=(Fallback({"model": "host:b", "extra": extra}),))
+    path = tmp_path / "f.toml"
+    path.write_text(to_toml(config, plugins=plugins), "utf-8")
+    (layer,) = load_config(path, plugins=plugins).stack or ()
+    assert layer.targets[0]["extra"] == extra
 
 
 def test_the_text_is_one_that_people_would_write(plugins: Plugins) -> None:

@@ -9,7 +9,7 @@ import traceback
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -106,6 +106,21 @@ async def test_a_body_larger_than_any_takes_little_memory(monkeypatch: pytest.Mo
                 tracemalloc.stop()
     assert size <= 2**20
     assert most < 8 * 2**20
+
+
+async def test_gzip_behind_gzip() -> None:
+    """What stands behind an end is read too, and piles up nowhere."""
+    headers = {"Content-Encoding": "gzip"}
+    members = [gzip.compress(b"a" * size) for size in (3, 0, 5)]
+    body = b"".join(members)
+    for pieces in ([body], [body[at : at + 1] for at in range(len(body))]):
+        async with opened(Answer(headers=headers, pieces=pieces)) as (http, _):
+            async with http.post("/", b"") as reply:
+                assert await reply.read() == b"a" * 8
+    async with opened(Answer(headers=headers, pieces=[members[0], b"x" * 2**20])) as (http, _):
+        async with http.post("/", b"") as reply:
+            with pytest.raises(ProtocolError, match="not compressed"):
+                await reply.read()
 
 
 async def test_an_event_larger_than_any() -> None:
@@ -215,6 +230,67 @@ async def test_a_line_that_breaks() -> None:
                             assert event.data == "a"
 
 
+async def test_what_the_host_said_before_the_line_broke() -> None:
+    told = b'data: {"a":1}\n\n', b'{"error":{"message":"no room"}}\n', b'data: {"b":2}\n'
+    for pieces, seen, kind in (
+        (told[:2], ['{"a":1}'], ServerError),
+        ((told[0], told[2]), ['{"a":1}', '{"b":2}'], StreamInterrupted),
+        ((told[0], told[2][:9]), ['{"a":1}'], StreamInterrupted),
+    ):
+        async with opened(Answer(headers=SSE, pieces=pieces, cut=True)) as (http, _):
+            events = []
+            with pytest.raises(kind):
+                async with http.post("/", b"") as reply:
+                    async for event in reply.events():
+                        events.append(event.data)
+        assert events == seen
+
+
+async def test_each_error_of_an_answer_has_the_id_of_its_request() -> None:
+    headers = {"X-Request-Id": f"r-{KEY}"}
+    for answer in (
+        Answer(status=500, headers=headers),
+        Answer(headers=headers, pieces=[b"{"], cut=True),
+        Answer(headers=headers | {"Content-Encoding": "br"}, body=b"?"),
+    ):
+        async with opened(answer) as (http, _):
+            with pytest.raises(LLMError) as caught:
+                async with http.post("/", b"") as reply:
+                    await reply.read()
+        assert caught.value.request_id == "r-[key]"
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_cancel_at_any_time_shows_no_key_and_leaves_no_connection(again: bool) -> None:
+    caught: list[BaseException] = []
+
+    async def call(http: Http) -> None:
+        try:
+            async with http.post("/", b"{}" * 10) as reply:
+                await reply.read()
+        except trio.Cancelled as error:
+            caught.append(error)
+            raise
+
+    async with opened(Answer(body=b"{}"), headers={"X-My-Token": OTHER}) as (http, server):
+        for ticks in range(60):
+            if again:  # on a connection that is there already
+                async with http.post("/", b"") as reply:
+                    await reply.read()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(call, http)
+                for _ in range(ticks):
+                    await trio.lowlevel.checkpoint()
+                nursery.cancel_scope.cancel()
+    for error in caught:
+        told = traceback.TracebackException.from_exception(error, capture_locals=True)
+        assert KEY not in "".join(told.format())
+        assert OTHER not in "".join(told.format())
+    assert len(caught) > 3
+    with trio.fail_after(2):
+        await server.idle.wait()
+
+
 async def test_what_a_response_may_keep() -> None:
     headers = {
         "X-Request-Id": f"r-{KEY}",
@@ -249,6 +325,24 @@ async def test_no_log_shows_a_key(caplog: pytest.LogCaptureFixture) -> None:
     assert "httpcore" in caplog.text
     assert KEY not in caplog.text
     assert OTHER not in caplog.text
+
+
+async def test_two_clients_of_one_host() -> None:
+    """Neither closes what the other still uses."""
+    async with open_server(Answer(body=b"{}")) as server:
+        http = Http(base_url=server.url, key=Key(KEY))
+        async with AsyncExitStack() as later:
+            async with http.open():
+                await later.enter_async_context(http.open())
+            async with http.post("/", b"") as reply:
+                await reply.read()
+        with pytest.raises(ConfigError, match="not open"):
+            async with http.post("/", b""):
+                pass
+        with trio.fail_after(2):
+            await server.idle.wait()
+        async with http.open(), http.post("/", b"") as reply:
+            await reply.read()
 
 
 async def test_a_host_that_is_not_open() -> None:

@@ -1,5 +1,6 @@
 """Where a key comes from, when it is asked for, and that it shows nowhere."""
 
+import os
 import traceback
 from pathlib import Path
 
@@ -74,6 +75,19 @@ async def test_files_that_hold_no_key(tmp_path: Path, content: bytes) -> None:
         await Key(f"file:{tmp_path}").get()
 
 
+async def test_a_file_that_does_not_answer(tmp_path: Path) -> None:
+    pipe = tmp_path / "key"
+    os.mkfifo(pipe)
+    key = Key(f"file:{pipe}")
+    with trio.move_on_after(0.05) as scope, trio.fail_after(5):
+        await key.get()
+    assert scope.cancelled_caught
+    pipe.write_text(KEY)  # lets the thread go
+    pipe.unlink()
+    pipe.write_text(OTHER)
+    assert await text_of(key) == OTHER
+
+
 async def test_a_key_that_was_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MINE", KEY)
     key = Key("env:MINE")
@@ -85,6 +99,7 @@ async def test_a_key_that_was_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert fresh == Secret(OTHER)
     assert await key.renewed(first) == fresh  # another call was refused with the old one
     assert await Key(KEY).renewed(Secret(KEY)) is None
+    assert await Key(None, ("MINE",)).renewed(first) == fresh  # the host's own variable too
     monkeypatch.delenv("MINE")
     with pytest.raises(AuthenticationFailed, match="MINE is not set"):
         await key.renewed(fresh)

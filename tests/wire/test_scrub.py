@@ -165,3 +165,14 @@ def test_the_work_grows_with_the_text_and_no_faster(unit: str) -> None:
         looks.append(text.taken)
         assert text.taken <= 1.5 * len(text)
     assert looks[1] < 11 * looks[0]
+
+
+def test_keys_that_are_renewed_do_not_pile_up() -> None:
+    scrub = Scrubber(["header-0123456789", "sh0rt"])
+    for number in range(100):
+        scrub.add(f"token-{number:04}-{number * 7919:016}")
+        scrub.add("header-0123456789")  # is used with each
+        scrub.add("sh0rt")
+    assert repr(scrub) == "<Scrubber of 8 secrets>"
+    last = f"token-0099-{99 * 7919:016}"
+    assert scrub(f"{last} header-0123456789 sh0rt") == "[key] [key] [key]"

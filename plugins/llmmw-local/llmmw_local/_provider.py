@@ -13,11 +13,12 @@ import trio
 from llmmw import CountTokens, Finish, Generate, Response, TokenCount, Usage
 from llmmw.errors import ConfigError, UnsupportedFeature
 from llmmw.plugin import Call, Capabilities, DownloadProgress, Host, Provider, ResponseBuilder, Task
+from llmmw.wire import dumps
 from llmmw_local._engine import Engine, EngineOptions, Job
 from llmmw_local._fetch import fetch
 from llmmw_local._models import Model, file_of, find_model
 from llmmw_local._process import lease_engine, return_engine
-from llmmw_local._wire import CAN, body_of, chat_of, dumps, merged, raised
+from llmmw_local._wire import CAN, body_of, chat_of, merged, raised
 
 __all__ = ["Local"]
 

@@ -12,8 +12,9 @@ import warnings
 from typing import Any
 
 from llmmw.errors import BadRequest, UnsupportedFeature
+from llmmw.wire import gbnf_escaped, gbnf_literal
 
-__all__ = ["choice_grammar", "regex_grammar"]
+__all__ = ["regex_grammar"]
 
 # What a class may add to a bracket, and what it takes out of a negated one. Where Python's class
 # has too many ranges for a quick grammar, it adds less, or takes out more, than Python would.
@@ -44,17 +45,6 @@ _TAKEN_OUT = {
 _ANCHORS_FIRST = {"AT_BEGINNING", "AT_BEGINNING_STRING"}
 _ANCHORS_LAST = {"AT_END", "AT_END_STRING"}
 _LONGEST = 10_000
-
-
-def choice_grammar(options: tuple[str, ...]) -> str:
-    """A grammar of exactly these texts.
-
-    Raises:
-        BadRequest: if there are none.
-    """
-    if not options or not all(options):
-        raise BadRequest("a Choice needs at least one option, and none may be empty")
-    return "root ::= " + " | ".join(f'"{"".join(map(_literal, option))}"' for option in options)
 
 
 def regex_grammar(pattern: str) -> str:
@@ -99,7 +89,7 @@ def _sequence(items: Any, dotall: bool) -> str:
 def _item(op: str, value: Any, dotall: bool) -> str:
     """One node of Python's tree as GBNF."""
     if op == "LITERAL":
-        return f'"{_literal(chr(value))}"'
+        return gbnf_literal(chr(value))
     if op == "NOT_LITERAL":
         return f"[^{_in_class(value)}]"
     if op == "ANY":
@@ -143,13 +133,4 @@ def _member(op: str, value: Any, negated: bool) -> str:
 def _in_class(code: int) -> str:
     """A character in a class; letters and digits stand for themselves, all others are escaped."""
     character = chr(code)
-    return character if character.isascii() and character.isalnum() else _escaped(code)
-
-
-def _literal(character: str) -> str:
-    plain = character.isprintable() and character not in '"\\'
-    return character if plain else _escaped(ord(character))
-
-
-def _escaped(code: int) -> str:
-    return f"\\x{code:02X}" if code < 256 else f"\\U{code:08X}"
+    return character if character.isascii() and character.isalnum() else gbnf_escaped(character)

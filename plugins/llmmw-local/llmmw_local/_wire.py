@@ -33,9 +33,10 @@ from llmmw.errors import (
     UnsupportedFeature,
 )
 from llmmw.plugin import Capabilities
-from llmmw_local._regex import choice_grammar, regex_grammar
+from llmmw.wire import choice_grammar
+from llmmw_local._regex import regex_grammar
 
-__all__ = ["CAN", "Piece", "body_of", "chat_of", "dumps", "error_of", "merged", "raised"]
+__all__ = ["CAN", "Piece", "body_of", "chat_of", "error_of", "merged", "raised"]
 
 CAN = Capabilities(
     kinds=frozenset({Generate, CountTokens}),
@@ -156,18 +157,6 @@ def _output(request: Generate) -> dict[str, Any]:
         form = {"type": "json_schema", "json_schema": {"name": output.name, "schema": schema}}
         return {"response_format": form} if chat else {"json_schema": schema}
     return {}
-
-
-def dumps(body: Mapping[str, Any]) -> bytes:
-    """The body as JSON.
-
-    Raises:
-        BadRequest: for text that is no Unicode, or data that is no JSON.
-    """
-    try:
-        return orjson.dumps(body)
-    except TypeError as error:
-        raise BadRequest(f"the request can't be written as JSON: {error}") from error
 
 
 class Piece(NamedTuple):

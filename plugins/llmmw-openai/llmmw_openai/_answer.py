@@ -7,7 +7,6 @@ takes both. It is lenient: hosts leave fields out, repeat them, and put null whe
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -27,6 +26,7 @@ from llmmw.errors import ProtocolError
 from llmmw.plugin import ResponseBuilder
 from llmmw_openai._calls import Called, Calls
 from llmmw_openai._logprobs import logprobs_of
+from llmmw_openai._think import ThinkSplitter, ThinkTags
 from llmmw_openai._usage import finish_of, usage_of
 
 __all__ = ["Answer"]
@@ -58,10 +58,24 @@ class _Choice:
     """The choice that told why it ended."""
     calls: Calls = attrs.field(factory=Calls)
     details: dict[int, dict[str, Any]] = attrs.field(factory=dict)
-    """OpenRouter's blocks of reasoning, which it wants to see again as they are."""
+    blocks: list[dict[str, Any]] = attrs.field(factory=list)
+    """OpenRouter's blocks of reasoning, which it wants to see again as they are: by their index,
+    and as they came."""
     loose: bool = False
     """Whether some of these blocks came while no reasoning was told."""
     audio: dict[str, str] = attrs.field(factory=dict)
+    sound: list[str] = attrs.field(factory=list)
+    """The sound itself, in base64."""
+    splitter: ThinkSplitter | None = None
+
+    def hear(self, audio: Json) -> None:
+        """Read a piece of a spoken answer, or a whole one."""
+        for name, piece in audio.items():
+            if name == "data":
+                self.sound.append(_text(piece))
+            else:
+                before = self.audio.get(name, "") if name == "transcript" else ""
+                self.audio[name] = before + str(piece)
 
 
 @attrs.define(eq=False)
@@ -77,6 +91,7 @@ class Answer:
     """How many candidates were asked for."""
     sound: str = "wav"
     """The form of audio that was asked for."""
+    think_tags: ThinkTags = "no"
     _choices: dict[int, _Choice] = attrs.field(factory=dict, init=False)
     _usage: Json | None = attrs.field(default=None, init=False)
     _beside: dict[str, Any] = attrs.field(factory=dict, init=False)
@@ -107,7 +122,7 @@ class Answer:
     async def _choice(self, choice: Json, whole: bool) -> None:
         number = choice.get("index")
         at = number if isinstance(number, int) and 0 <= number < _MOST_CANDIDATES else 0
-        known = self._choices.setdefault(at, _Choice())
+        known = self._known(at)
         # Some hosts send both: in a piece the message repeats what was told, in a whole answer
         # the delta is empty.
         in_pieces = not whole and isinstance(choice.get("delta"), Mapping)
@@ -115,22 +130,20 @@ class Answer:
         logprobs = logprobs_of(choice.get("logprobs"), self.alternatives)
         refused = logprobs_of(choice.get("logprobs"), self.alternatives, "refusal")
         await self._reasoning(delta, known, at)
-        await self._content(delta.get("content") or choice.get("text"), logprobs, at)
+        await self._content(delta.get("content") or choice.get("text"), logprobs, known, at)
         refusal = _text(delta.get("refusal"))
+        images = [_object(one.get("image_url")) for one in _objects(delta.get("images"))]
+        pieces = _calls_of(delta)
+        if known.splitter is not None and (refusal or images or pieces):
+            await self._split(known.splitter.flush(), at)
         await self.builder.text(refusal, logprobs=refused, refusal=True, candidate=at)
         for one in _objects(delta.get("annotations")):
             cited = _citation(one)
             if cited is not None:
                 await self.builder.text(citation=cited, candidate=at)
-        for image in _objects(delta.get("images")):
-            await self._image(_object(image.get("image_url")), at)
-        for name, piece in _object(delta.get("audio")).items():
-            before = known.audio.get(name, "") if name in {"data", "transcript"} else ""
-            known.audio[name] = before + str(piece)
-        pieces = [*_objects(delta.get("tool_calls"))]
-        function = _object(delta.get("function_call"))
-        if function.get("name") or function.get("arguments"):
-            pieces.append({"function": function})
+        for image in images:
+            await self._image(image, at)
+        known.hear(_object(delta.get("audio")))
         for place, piece in enumerate(pieces):
             call, text = known.calls.take(piece, place)
             if call.name:
@@ -138,13 +151,30 @@ class Answer:
         if isinstance(choice.get("finish_reason"), str):
             known.finish = choice
 
-    async def _content(self, content: Any, logprobs: tuple[TokenLogprob, ...], at: int) -> None:
+    def _known(self, at: int) -> _Choice:
+        if at not in self._choices:
+            tags = self.think_tags
+            splitter = None if tags == "no" else ThinkSplitter(begun=tags == "begun")
+            self._choices[at] = _Choice(splitter=splitter)
+        return self._choices[at]
+
+    async def _split(self, told: Iterable[tuple[bool, str]], at: int) -> None:
+        for thought, text in told:
+            say = self.builder.reasoning if thought else self.builder.text
+            await say(text, candidate=at)
+
+    async def _content(
+        self, content: Any, logprobs: tuple[TokenLogprob, ...], known: _Choice, at: int
+    ) -> None:
         if isinstance(content, list):  # Mistral sends some answers as parts
             for part in _objects(content):
                 for thought in _objects(part.get("thinking")):
                     await self.builder.reasoning(_text(thought.get("text")), candidate=at)
                 await self.builder.text(_text(part.get("text")), candidate=at)
             content = ""
+        if known.splitter is not None:
+            await self._split(known.splitter.take(_text(content)), at)
+            return
         await self.builder.text(_text(content), logprobs=logprobs, candidate=at)
 
     async def _reasoning(self, delta: Json, known: _Choice, at: int) -> None:
@@ -152,13 +182,17 @@ class Answer:
         text = _text(delta.get("reasoning_content")) or _text(delta.get("reasoning"))
         if not text:
             text = "".join(_text(b.get("text")) or _text(b.get("summary")) for b in blocks)
+        if text and known.splitter is not None:
+            await self._split(known.splitter.off(), at)
         await self.builder.reasoning(text, candidate=at)
         if not blocks:
             return
         for block in blocks:
             index = block.get("index")
             key = index if isinstance(index, int) else len(known.details)
-            kept = known.details.setdefault(key, {})
+            if key not in known.details:
+                known.blocks.append({})
+            kept = known.details.setdefault(key, known.blocks[-1])
             for name, told in block.items():
                 growing = name in {"text", "summary", "data"} and isinstance(told, str)
                 if growing:
@@ -169,7 +203,7 @@ class Answer:
         known.loose = not told
 
     def _echo(self, known: _Choice) -> Json:
-        return {self.name: {"reasoning_details": list(known.details.values())}}
+        return {self.name: {"reasoning_details": known.blocks}}
 
     async def _call(self, call: Called, text: str, at: int) -> None:
         extra = {self.name: {"extra_content": call.extra}} if call.extra else {}
@@ -185,9 +219,10 @@ class Answer:
 
     async def _image(self, image: Json, at: int) -> None:
         url = _text(image.get("url"))
-        if url.startswith("data:"):
-            media_type, _, data = url.removeprefix("data:").partition(";base64,")
-            part = MediaPart(media_type=media_type or "image/png", data=_bytes(data))
+        head, inline, data = url.partition(";base64,")
+        if inline and head.startswith("data:"):
+            media_type = head.removeprefix("data:") or "image/png"
+            part = MediaPart(media_type=media_type, data=_bytes([data]))
         elif url:
             part = MediaPart(media_type="image/*", url=url)
         else:
@@ -226,18 +261,28 @@ class Answer:
 
     async def _rest(self, at: int, known: _Choice) -> None:
         """What can be told at the end only."""
+        if known.splitter is not None:
+            await self._split(known.splitter.flush(), at)
         if known.loose:
             await self.builder.part(ReasoningPart(extra=self._echo(known)), candidate=at)
         for call in known.calls.nameless():
             await self._call(call, "".join(call.pieces), at)
-        if known.audio.get("data"):
-            beside = {name: told for name, told in known.audio.items() if name != "data"}
+        if any(known.sound):
             sound = MediaPart(
                 media_type=f"audio/{self.sound}",
-                data=_bytes(known.audio["data"]),
-                extra={self.name: beside},
+                data=_bytes(known.sound),
+                extra={self.name: known.audio},
             )
             await self.builder.part(sound, candidate=at)
+
+
+def _calls_of(delta: Json) -> list[Json]:
+    """The pieces of tool calls, of the form before the present one too."""
+    pieces = [*_objects(delta.get("tool_calls"))]
+    function = _object(delta.get("function_call"))
+    if function.get("name") or function.get("arguments"):
+        pieces.append({"function": function})
+    return pieces
 
 
 def _with_finishes(response: Generation, finishes: Mapping[int, Any]) -> Generation:
@@ -270,9 +315,9 @@ def _seconds(told: Any) -> float | None:
     return float(told) if isinstance(told, (int, float)) and abs(told) < _LAST else None
 
 
-def _bytes(data: str) -> bytes:
+def _bytes(data: Iterable[str]) -> bytes:
     """Each piece of a stream may end in padding of its own."""
     try:
-        return b"".join(map(base64.b64decode, re.findall("[^=]+=*", data)))
-    except binascii.Error as error:
+        return b"".join(map(base64.b64decode, re.findall("[^=]+=*", "".join(data))))
+    except ValueError as error:
         raise ProtocolError(f"the host sent base64 that is none: {error}") from error

@@ -21,6 +21,8 @@ __all__ = ["Called", "Calls"]
 
 Json = Mapping[str, Any]
 
+_MOST_CALLS = 1000
+
 
 def _invented() -> str:
     return f"call_{uuid.uuid4().hex[:24]}"
@@ -101,6 +103,8 @@ class Calls:
         text = _arguments(function.get("input" if custom else "arguments"))
         call = next((one for one in reversed(self.calls) if one.goes_on(piece, text)), None)
         if call is None:
+            if len(self.calls) >= _MOST_CALLS:
+                raise ProtocolError(f"the host calls more than {_MOST_CALLS} tools at once")
             call = piece
             self.calls.append(call)
         elif piece.name and not call.name:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -43,7 +45,7 @@ def messages_of(messages: Sequence[Message], preset: Preset, losses: Losses) -> 
         if message.role == "tool":
             told.extend(_results(message, preset, losses, shown))
         elif message.role == "assistant":
-            told.append(_assistant(message, preset, losses, in_loop=place > last_question))
+            told.append(_assistant(message, preset, losses, shown, in_loop=place > last_question))
         else:
             content = _content(message.parts, message.role, preset, losses)
             told.append({"role": message.role, "content": content} | _beside(message, preset))
@@ -108,11 +110,15 @@ def _data_url(part: MediaPart) -> str:
     return f"data:{part.media_type};base64,{base64.b64encode(part.data or b'').decode()}"
 
 
-def _assistant(message: Message, preset: Preset, losses: Losses, *, in_loop: bool) -> Json:
+def _assistant(
+    message: Message, preset: Preset, losses: Losses, shown: list[Part], *, in_loop: bool
+) -> Json:
+    """An answer. The media in it go to `shown`."""
     told: Json = {"role": "assistant", "content": None}
     said: list[Part] = []
     calls: list[Json] = []
     refusals: list[str] = []
+    media: list[Part] = []
     for part in message.parts:
         if isinstance(part, ToolCallPart):
             calls.append(_call(part, preset))
@@ -120,8 +126,12 @@ def _assistant(message: Message, preset: Preset, losses: Losses, *, in_loop: boo
             refusals.append(part.text)
         elif isinstance(part, MediaPart) and "id" in (part.extra.get(preset.name) or {}):
             told["audio"] = {"id": part.extra[preset.name]["id"]}
+        elif isinstance(part, MediaPart):
+            media.append(part)
         else:
             said.append(part)
+    if media:
+        shown += [TextPart("Of the answer:"), *media]
     content = _content(said, "assistant", preset, losses)
     if content or not (calls or refusals or "audio" in told):
         told["content"] = content
@@ -147,7 +157,7 @@ def _call(part: ToolCallPart, preset: Preset) -> Json:
     else:
         function = {"name": part.name, "arguments": part.arguments or "{}"}
         told = {"type": "function", "function": function}
-    return {"id": part.id} | told | dict(part.extra.get(preset.name) or {})
+    return {"id": _id(part.id, preset)} | told | dict(part.extra.get(preset.name) or {})
 
 
 def _results(message: Message, preset: Preset, losses: Losses, shown: list[Part]) -> Iterator[Json]:
@@ -161,12 +171,21 @@ def _results(message: Message, preset: Preset, losses: Losses, shown: list[Part]
         if media:
             shown += [TextPart(f"Of the tool result {part.call_id}:"), *media]
             content = content or "(see the user's next message)"
-        yield {"role": "tool", "tool_call_id": part.call_id, "content": content}
+        if part.is_error:
+            losses.note(f"is not told that the tool result {part.call_id} is an error")
+        yield {"role": "tool", "tool_call_id": _id(part.call_id, preset), "content": content}
+
+
+def _id(given: str, preset: Preset) -> str:
+    """The id of a tool call, which may come from another host."""
+    if not preset.short_ids or re.fullmatch("[a-zA-Z0-9]{9}", given):
+        return given
+    return hashlib.sha256(given.encode("utf-8", "replace")).hexdigest()[:9]
 
 
 def _shown(shown: list[Part], preset: Preset, losses: Losses) -> Iterator[Json]:
-    """The message of a user for media of results. It stands after the last of a row of results,
-    since hosts want an answer to each call before anything else."""
+    """The message of a user for media of answers and results. It stands after the last of a row
+    of results, since hosts want an answer to each call before anything else."""
     if shown:
         yield {"role": "user", "content": _content(shown, "user", preset, losses)}
         shown.clear()

@@ -63,6 +63,10 @@ class Preset:
     """Whether it takes a choice limited to some of the tools."""
     base64_vectors: bool = False
     """Whether it gives vectors in the shorter form."""
+    most_inputs: int = 2048
+    """Texts that one request for vectors may have."""
+    short_ids: bool = False
+    """Whether the ids of tool calls must be nine letters or digits."""
 
 
 def _row(name: str, title: str, base_url: str, key: str, **fields: object) -> Preset:
@@ -150,7 +154,8 @@ _ROWS = (
         "https://api.mistral.ai/v1",
         "MISTRAL_API_KEY",
         parameters=_OPENAI - {"logit_bias", "logprobs"},
-        renamed={"seed": "random_seed"},
+        renamed={"seed": "random_seed", "dimensions": "output_dimension"},
+        short_ids=True,
         usage_in_streams=False,
     ),
     _row("xai", "xAI", "https://api.x.ai/v1", "XAI_API_KEY", embeds=False),
@@ -189,6 +194,7 @@ _ROWS = (
         "DASHSCOPE_API_KEY",
         parameters=(_OPENAI | {"top_k"}) - {"logit_bias", "frequency_penalty"},
         reasoning="enable_thinking",
+        most_inputs=10,
     ),
     _row(
         "zai",

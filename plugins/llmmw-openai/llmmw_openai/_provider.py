@@ -7,7 +7,7 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from importlib.metadata import version
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import attrs
 
@@ -26,13 +26,11 @@ from llmmw_openai._errors import ROWS
 from llmmw_openai._losses import Losses
 from llmmw_openai._presets import PRESETS, Preset
 from llmmw_openai._request import TEXT_PARAMETERS, body_of, embed_body
+from llmmw_openai._think import ThinkTags
 from llmmw_openai._usage import usage_of
 from llmmw_openai._vectors import vectors_of
 
 __all__ = ["OpenAI"]
-
-_MOST_INPUTS = 2048
-"""Texts that one request for vectors may have."""
 
 
 def _preset(given: str | Preset) -> Preset:
@@ -54,6 +52,10 @@ class OpenAI(Provider):
             when the host refuses what it gave. Default: the host's own variables.
         base_url: where the host is. Default: its variables, else the row's address.
         headers: further headers of each request.
+        think_tags: whether the host leaves `<think>…</think>` in the text of its chats: `open` if
+            an answer begins with the tag; `begun` if that is missing, as the model's template
+            wrote it, so that all before `</think>` is reasoning. Log-probabilities are not told
+            then.
         http: an `httpx.AsyncClient` to use instead of one of its own, for a proxy or a
             certificate of yours; it stays open.
     """
@@ -64,8 +66,15 @@ class OpenAI(Provider):
     api_key: KeyOption = attrs.field(default=None, repr=False)
     base_url: str | None = None
     headers: Mapping[str, str | Secret] = attrs.field(factory=dict, repr=False)
+    think_tags: ThinkTags = attrs.field(default="no")
     http: Any = attrs.field(default=None, repr=False)
     _http: Http = attrs.field(init=False, repr=False)
+
+    @think_tags.validator
+    def _check_tags(self, field: object, given: object) -> None:
+        known = get_args(ThinkTags)
+        if given not in known:
+            raise ConfigError(f"think_tags={given!r}: expected one of {', '.join(known)}")
 
     def __attrs_post_init__(self) -> None:
         preset = self.preset
@@ -95,6 +104,8 @@ class OpenAI(Provider):
         for pattern, refused in preset.refuses:
             if re.match(pattern, model):
                 parameters -= refused
+        if self.think_tags != "no":
+            parameters -= {"logprobs"}  # they belong to tokens of a text that is no more
         kinds = {Generate, Embed} if preset.embeds else {Generate}
         return Capabilities(kinds=frozenset(kinds), parameters=parameters)
 
@@ -130,32 +141,46 @@ class OpenAI(Provider):
         losses = Losses(request, self.name, list(warnings))
         body = body_of(request, self.preset, losses, stream=stream, extra=self._names)
         builder = ResponseBuilder(call, self.name, request.model_name)
-        answer = Answer(builder, self.preset.name, request.logprobs, request.n or 1, _sound(body))
+        answer = Answer(
+            builder,
+            self.preset.name,
+            request.logprobs,
+            _count(body),
+            _sound(body),
+            "no" if request.prompt is not None else self.think_tags,
+        )
         try:
             async with self._http.post(
                 path, dumps(body), stream=stream, sent=lambda: call.attempt.mark_sent(call.ledger)
             ) as reply:
                 await _read(reply, answer)
-                info = reply.info
+                return await answer.finish(
+                    http=reply.info,
+                    request_id=reply.request_id,
+                    warnings=tuple(losses.warnings),
+                )
         except LLMError as error:
             if error.partial is None and builder.fold.anything:
                 error.partial = builder.fold.response()
             raise
-        return await answer.finish(
-            http=info, request_id=reply.request_id, warnings=tuple(losses.warnings)
-        )
 
     async def _embed(self, call: Call, request: Embed) -> Response:
         losses = Losses(request, self.name)
         vectors: list[list[float]] = []
         told: list[Usage] = []
-        for begin in range(0, len(request.inputs), _MOST_INPUTS):
-            inputs = request.inputs[begin : begin + _MOST_INPUTS]
+        most = self.preset.most_inputs
+        for begin in range(0, len(request.inputs), most):
+            inputs = request.inputs[begin : begin + most]
             body = embed_body(request, inputs, self.preset, losses, extra=self._names)
-            async with self._http.post(
-                "/embeddings", dumps(body), sent=lambda: call.attempt.mark_sent(call.ledger)
-            ) as reply:
-                data = _told(reply, await reply.read())
+            try:
+                async with self._http.post(
+                    "/embeddings", dumps(body), sent=lambda: call.attempt.mark_sent(call.ledger)
+                ) as reply:
+                    data = _told(reply, await reply.read())
+            except LLMError as error:
+                if begin:
+                    error.processed = True  # what went before is billed
+                raise
             vectors += vectors_of(data, len(inputs))
             if isinstance(data.get("usage"), Mapping):
                 told.append(usage_of(data["usage"]))
@@ -235,6 +260,12 @@ async def _take(event: SSEEvent, reply: Reply, answer: Answer) -> None:
         await answer.take(chunk)
     if error is not None:
         raise error
+
+
+def _count(body: Mapping[str, Any]) -> int:
+    """How many candidates are asked for."""
+    count = body.get("n")
+    return count if type(count) is int else 1
 
 
 def _sound(body: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from llmmw import (
     ToolNames,
 )
 from llmmw.errors import BadRequest
-from llmmw_openai._grammar import choice_grammar
+from llmmw.wire import choice_grammar
 from llmmw_openai._losses import Losses
 from llmmw_openai._messages import messages_of
 from llmmw_openai._presets import Preset
@@ -242,7 +242,7 @@ def embed_body(
     if preset.base64_vectors:
         body["encoding_format"] = "base64"
     if request.dimensions is not None:
-        body["dimensions"] = request.dimensions
+        body[preset.renamed.get("dimensions", "dimensions")] = request.dimensions
     if request.purpose is not None:
         losses.drop("the purpose of an embedding")
     for name in extra:

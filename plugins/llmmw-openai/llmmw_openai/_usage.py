@@ -66,7 +66,7 @@ def _cost(told: Any) -> Decimal | None:
         cost = Decimal(str(told))
     except InvalidOperation:
         return None
-    return cost if cost.is_finite() else None
+    return cost if cost.is_finite() and 0 <= cost < _MOST else None
 
 
 _REASONS: Mapping[str, FinishReason] = {

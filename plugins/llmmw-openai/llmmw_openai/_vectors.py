@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import array
 import base64
-import binascii
+import math
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -33,11 +33,16 @@ def vectors_of(told: Mapping[str, Any], count: int) -> list[list[float]]:
 
 def _vector(told: Any) -> list[float]:
     try:
-        if not isinstance(told, str):
-            return [float(number) for number in told]
-        numbers = array.array("f", base64.b64decode(told, validate=True))
-    except (TypeError, ValueError, OverflowError, binascii.Error) as error:
-        raise ProtocolError(f"the host sent a vector that is none: {error}") from error
+        numbers = _unpacked(told) if isinstance(told, str) else [float(number) for number in told]
+        if math.isfinite(sum(numbers)):
+            return numbers
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise ProtocolError("the host sent a vector that is none")
+
+
+def _unpacked(told: str) -> list[float]:
+    numbers = array.array("f", base64.b64decode(told, validate=True))
     if sys.byteorder == "big":
         numbers.byteswap()
     return numbers.tolist()

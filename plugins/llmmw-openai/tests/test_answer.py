@@ -272,14 +272,16 @@ async def test_citations_images_audio(wire):
         "images": [
             {"image_url": {"url": "data:image/png;base64,cG5n"}},
             {"image_url": {"url": "https://b"}},
+            {"image_url": {"url": "data:image/svg+xml,<svg/>"}},
             {"image_url": None},
         ],
         "audio": {"id": "a-1", "data": "YXU=ZGlv", "transcript": "hi", "expires_at": 9},
     }
-    text, png, far, sound = (await wire.ask(wire.whole(wire.chat(message)))).parts
+    text, png, far, svg, sound = (await wire.ask(wire.whole(wire.chat(message)))).parts
     assert text.citations == (Citation(url="https://a", title="A", start=0, end=2),)
     assert png == MediaPart(media_type="image/png", data=b"png")
     assert far.url == "https://b"
+    assert svg.url == "data:image/svg+xml,<svg/>"
     assert (sound.media_type, sound.data) == ("audio/wav", b"audio")
     assert sound.extra["openai"]["id"] == "a-1"
     with pytest.raises(ProtocolError, match="base64"):

@@ -177,3 +177,11 @@ async def test_arguments_that_nest_too_deeply(wire):
     body = json.dumps(told).replace('"{}"', '{"a":' * 980 + "1" + "}" * 980)
     with pytest.raises(ProtocolError, match=r"nest too deeply|no JSON"):
         await wire.ask(wire.whole(body.encode()))
+
+
+async def test_more_calls_than_anyone_makes(wire):
+    calls = [piece(at, f"c{at}", "f", "{}") for at in range(1001)]
+    with pytest.raises(ProtocolError, match="calls more than 1000 tools"):
+        await wire.ask(wire.whole(wire.chat({"tool_calls": calls})))
+    told = await wire.ask(wire.whole(wire.chat({"tool_calls": calls[:1000]})))
+    assert len(told.tool_calls) == 1000

@@ -68,6 +68,19 @@ async def test_a_candidate_that_never_began(wire):
     assert (await wire.ask(wire.stream(body + wire.sse()), n=2)).text == "Hello"
 
 
+async def test_the_number_of_candidates_counts_wherever_it_is_asked_for(wire):
+    body = wire.sse(*pieces(wire), wire.chunk({}, "stop"), done=False)
+    with pytest.raises(StreamInterrupted):
+        await wire.ask(wire.stream(body), extra={"openai": {"n": 2}})
+
+
+@pytest.mark.parametrize("broken", [{"audio": {"data": "YXU"}}, {"audio": {"data": "é"}}])
+async def test_an_end_that_cannot_be_understood_keeps_what_came(wire, broken):
+    with pytest.raises(ProtocolError, match="base64") as caught:
+        await wire.ask(wire.events(*pieces(wire), wire.chunk(broken, "stop")))
+    assert caught.value.partial.text == "Hello"
+
+
 async def test_no_cut_of_a_stream_is_a_success_before_its_end(wire):
     call = {"index": 0, "id": "a", "function": {"name": "f", "arguments": '{"x":1}'}}
     events = [

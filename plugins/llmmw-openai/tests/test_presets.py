@@ -32,7 +32,7 @@ def test_the_rows():
         assert re.match(r"https://|http://localhost:|\{AZURE", row.base_url)
         assert row.key_needed != row.base_url.startswith("http://localhost:")
         assert not row.base_url.endswith("/")
-        assert set(row.renamed) <= row.parameters
+        assert set(row.renamed) <= row.parameters | {"dimensions"}
         assert (row.grammar is None) or "output" in row.parameters
 
 

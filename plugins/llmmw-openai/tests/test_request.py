@@ -159,7 +159,7 @@ NAMED = {"name": "answer", "schema": SCHEMA}
         ("vllm", Grammar("root ::= 'a'"), {"structured_outputs": {"grammar": "root ::= 'a'"}}),
         ("vllm", Choice(("a", "b")), {"structured_outputs": {"choice": ["a", "b"]}}),
         ("llama.cpp", Grammar('root ::= "a"'), {"grammar": 'root ::= "a"'}),
-        ("llama.cpp", Choice(('a"', "b\\")), {"grammar": 'root ::= "a\\"" | "b\\\\"'}),
+        ("llama.cpp", Choice(('a"', "b\\")), {"grammar": r'root ::= "a\x22" | "b\x5C"'}),
         (
             "fireworks",
             Grammar('root ::= "a"'),
@@ -305,6 +305,11 @@ def test_vectors():
         [],
     )
     assert body("together") == ({"model": "m", "input": ["a", "b"]}, [])
+    assert body("mistral", dimensions=8)[0] == {
+        "model": "m",
+        "input": ["a", "b"],
+        "output_dimension": 8,
+    }
     with pytest.raises(UnsupportedFeature, match="purpose"):
         body("openai", purpose="query")
     assert len(body("openai", purpose="query", unsupported="drop")[1]) == 1

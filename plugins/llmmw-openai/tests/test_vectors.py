@@ -8,7 +8,7 @@ import struct
 
 import pytest
 
-from llmmw.errors import ProtocolError, ServerError, UnsupportedFeature
+from llmmw.errors import ProtocolError, RateLimited, ServerError, UnsupportedFeature
 
 pytestmark = pytest.mark.plugins
 
@@ -65,6 +65,9 @@ async def test_rows_without_an_index_are_in_order(wire):
         told((0, [1]), (1, ["x"])),
         told((0, [1]), (1, [10**400])),
         told((0, [1]), (1, "no base64")),
+        told((0, [1]), (1, "é")),
+        told((0, [1]), (1, [1.0, float("nan")])),
+        told((0, [1]), (1, packed(float("inf"), float("-inf")))),
         told((0, [1]), (1, base64.b64encode(b"xyz").decode())),
         {"data": None},
         {"data": [1, 2]},
@@ -96,6 +99,34 @@ async def test_many_inputs_are_sent_in_several_requests(wire):
     assert response.vectors == tuple((float(k),) for k in range(len(inputs)))
     assert response.usage.input_tokens == len(inputs)
     assert float(response.usage.cost) == 0.75
+
+
+async def test_hosts_that_take_few_at_once(wire):
+    async def answer(received):
+        rows = [(at, [float(text)]) for at, text in enumerate(received.json()["input"])]
+        return wire.whole(told(*rows, usage={"prompt_tokens": 1, "cost": "9e999999"}))
+
+    response, server = await embed(wire, answer, [str(k) for k in range(25)], preset="alibaba")
+    assert [len(one.json()["input"]) for one in server.requests] == [10, 10, 5]
+    assert response.vectors == tuple((float(k),) for k in range(25))
+    assert (response.usage.input_tokens, response.usage.cost) == (3, None)  # that is no sum
+
+
+async def test_an_error_after_some_of_the_vectors(wire):
+    first = wire.whole(told(*[(at, [1.0]) for at in range(10)]))
+    refused = wire.whole({"error": {"message": "no"}}, 429)
+    for answers, processed in (([first, refused], True), ([refused], False)):
+        async with wire.client(answers, "alibaba") as (client, _):
+            with pytest.raises(RateLimited) as caught:
+                await client.embed(["x"] * 20)
+        assert caught.value.processed is processed
+
+
+async def test_no_text_of_the_host_is_shown_as_a_vector(wire):
+    with pytest.raises(ProtocolError) as caught:
+        await embed(wire, wire.whole(told((0, [wire.key]), (1, [1]))))
+    assert wire.key not in str(caught.value)
+    assert caught.value.__cause__ is caught.value.__context__ is None
 
 
 async def test_hosts_without_vectors(wire):
