@@ -8,7 +8,7 @@ import types
 import attrs
 import trio
 
-from llmmw import _attempts, _client, _listen, _plan, _stream
+from llmmw import _attempts, _client, _plan, _stream
 from llmmw._attempts import History
 from llmmw._budget import Budget
 from llmmw._call import Call
