@@ -65,7 +65,8 @@ class Seen:
     detail: str = ""
 
 
-_Scripts: TypeAlias = Mapping[str, Sequence[Script]]
+Scripted: TypeAlias = Sequence[Script] | Callable[[Call, int], Script]
+"""Scripts, one after the other; or a function of the call and of how many came before it."""
 
 
 @attrs.define(eq=False)
@@ -74,10 +75,11 @@ class SimulatedProvider(Provider):
     script goes on for ever.
 
     Args:
-        scripts: the scripts of each model; a model that is not there is `NotFound`.
+        scripts: the scripts of each model, or a function that gives them; a model that is not
+            there is `NotFound`.
     """
 
-    scripts: _Scripts = attrs.field(factory=dict)
+    scripts: Mapping[str, Scripted] = attrs.field(factory=dict)
     name: str = attrs.field(default="sim", kw_only=True)
     seen: list[Seen] = attrs.field(factory=list, init=False)
     live: int = attrs.field(default=0, init=False)
@@ -90,18 +92,21 @@ class SimulatedProvider(Provider):
         """The attempts, in the order in which they were opened."""
         return [seen for seen in self.seen if seen.what == "opened"]
 
-    def _next(self, model: str) -> Script:
+    def _next(self, call: Call) -> Script:
+        model = call.request.model_name
         scripts = self.scripts.get(model)
         if not scripts:
             known = ", ".join(sorted(self.scripts)) or "none"
             raise NotFound(f"the world has no model {model!r}; it has {known}")
         count = self._counts.get(model, 0)
         self._counts[model] = count + 1
+        if callable(scripts):
+            return scripts(call, count)
         return scripts[min(count, len(scripts) - 1)]
 
     async def __call__(self, call: Call) -> Response:
         model = call.request.model_name
-        script = self._next(model)
+        script = self._next(call)
         self._opened += 1
         number = self._opened
 
