@@ -108,6 +108,7 @@ PAGES: dict[str, tuple[str, str, tuple[str, ...]]] = {
             "Finish",
             "FinishReason",
             "Usage",
+            "Spent",
             "price_of",
             "Prices",
             "Price",
@@ -131,6 +132,7 @@ PAGES: dict[str, tuple[str, str, tuple[str, ...]]] = {
             "OnInterrupt",
             "Handler",
             "Middleware",
+            "MapText",
             "chain",
             "describe",
             "Layer",
@@ -225,13 +227,32 @@ def plugin_page() -> str:
 
 
 def testing_page() -> str:
-    """The door for authors of policies."""
+    """The door for tests, with the plugin of pytest."""
     names = names_of("llmmw.testing")
     entries = (entry(named("llmmw.testing", name)) for name in names)
     text = f"{docstring('llmmw.testing')}\n\nAll names are imported from `llmmw.testing`."
-    runner = named("llmmw.testing.pytest", "pytest_pyfunc_call")
-    text += f"\n\n## llmmw.testing.pytest\n\n{docstring('llmmw.testing.pytest')}\n\n{runner.text}"
-    return page("For authors of policies", text, *entries)
+    plugin = [f"## llmmw.testing.pytest\n\n{docstring('llmmw.testing.pytest')}"]
+    plugin += [named("llmmw.testing.pytest", "pytest_pyfunc_call").text]
+    for name in ("simulated_client", "simulated_provider"):
+        plugin.append(entry(named("llmmw.testing.pytest", name), level=3))
+    return page("For tests and authors of policies", text, *plugin, *entries)
+
+
+def sim_page() -> str:
+    """Simulations: what is run, and what a world is made of. The rest of the door is for tests."""
+    door = ("simulate", "Report", "Percentiles", "load_world", "WorldModel")
+    entries = [entry(named("llmmw.sim", name)) for name in door]
+    models = ("CallerModel", "TargetModel", "RateModel", "FaultModel")
+    entries += [entry(named("llmmw.sim._world", name)) for name in models]
+    file = prose(docstring("llmmw.sim._world_file")).replace("```text", "```toml")
+    kinds = (
+        "A time or a number of tokens is a number, which is always the same; a table with `kind`: "
+        "`constant` (`value`), `lognormal` (`median`, and `sigma`, the deviation of the "
+        "logarithm), `pareto` (`least`, `alpha`), `measured` (`values`); or a list of such tables, "
+        "each with its `share`."
+    )
+    text = "`simulate` and what belongs to it; all that is exported is imported from `llmmw.sim`."
+    return page("For simulations", text, "## The file of a world", file, kinds, *entries)
 
 
 def door_page(door: str, title: str) -> str:
@@ -435,6 +456,7 @@ TITLES = {
     "plugin.md": "For authors of plugins: `llmmw.plugin`",
     "wire.md": "For authors of providers over HTTP: `llmmw.wire`",
     "testing.md": "For authors of policies: `llmmw.testing`",
+    "sim.md": "For simulations: `llmmw.sim`",
     "local.md": "The plugin llmmw-local",
     "openai.md": "The plugin llmmw-openai",
 }
@@ -455,6 +477,7 @@ def core_pages() -> dict[str, str]:
     pages["plugin.md"] = plugin_page()
     pages["wire.md"] = door_page("llmmw.wire", "For authors of providers over HTTP")
     pages["testing.md"] = testing_page()
+    pages["sim.md"] = sim_page()
     pages["index.md"] = index_page([*pages, *PLUGINS])
     return pages
 

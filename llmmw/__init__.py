@@ -4,7 +4,7 @@ The map. Imports run downward only; `pyproject.toml` has it as a contract that t
 
     faces      cli | testing               how people hold it
     bridges    sync | aio, _bridge         for plain and for asyncio programs
-    above      sim                         a simulated provider, without Hypothesis
+    above      sim                         a simulated provider, simulated worlds
     client     _client, _arguments, _stream, _map, _router, _stack     push to pull, lifetimes
     config     _config                     files, accounts, what is doubtful about a stack
     plugins    plugin, _plugins, _own, _hookspecs             find, load, list; the authors' door
@@ -12,10 +12,10 @@ The map. Imports run downward only; `pyproject.toml` has it as a contract that t
     engines    _portal | _plan | _flight   the thread bridge; which attempt is next; shared flights
     attempts   _attempts, _budget          what policies see and say; one attempt; what all may cost
                _mailbox                    what goes between two threads
-    chain      _provider, _chain, _listen, _tasks, _instrument
+    chain      _provider, _chain, _listen, _map_text, _tasks, _instrument
     call       _call                       one request in flight
     values     _deltas, _request, _output, _response, _messages, _parts,
-               _prices, _ledger, _plain, _secret, errors
+               _prices, _explain, _ledger, _events, _plain, _secret, errors
 """
 
 from importlib import import_module
@@ -45,10 +45,12 @@ if TYPE_CHECKING:
     from llmmw._deltas import PartStart as PartStart
     from llmmw._deltas import ResponseStart as ResponseStart
     from llmmw._deltas import Restarted as Restarted
+    from llmmw._explain import Spent as Spent
     from llmmw._instrument import Instrument as Instrument
     from llmmw._map import Item as Item
     from llmmw._map import Items as Items
     from llmmw._map import Progress as Progress
+    from llmmw._map_text import MapText as MapText
     from llmmw._messages import Message as Message
     from llmmw._output import Choice as Choice
     from llmmw._output import Grammar as Grammar
@@ -90,11 +92,14 @@ if TYPE_CHECKING:
     from llmmw._stack import default_stack as default_stack
     from llmmw._stream import Stream as Stream
     from llmmw.policies import Attempts as Attempts
+    from llmmw.policies import Balance as Balance
     from llmmw.policies import Breaker as Breaker
     from llmmw.policies import Coalesce as Coalesce
     from llmmw.policies import Concurrency as Concurrency
     from llmmw.policies import Fallback as Fallback
+    from llmmw.policies import Guard as Guard
     from llmmw.policies import Hedge as Hedge
+    from llmmw.policies import Instrumentation as Instrumentation
     from llmmw.policies import RateLimit as RateLimit
     from llmmw.policies import Retry as Retry
     from llmmw.policies import Timeout as Timeout
@@ -132,12 +137,14 @@ _HOMES = {
         "ResponseStart",
         "Restarted",
     ),
+    "_explain": ("Spent",),
     "_instrument": ("Instrument",),
     "_map": (
         "Item",
         "Items",
         "Progress",
     ),
+    "_map_text": ("MapText",),
     "_messages": ("Message",),
     "_output": (
         "Choice",
@@ -192,11 +199,14 @@ _HOMES = {
     "_stream": ("Stream",),
     "policies": (
         "Attempts",
+        "Balance",
         "Breaker",
         "Coalesce",
         "Concurrency",
         "Fallback",
+        "Guard",
         "Hedge",
+        "Instrumentation",
         "RateLimit",
         "Retry",
         "Timeout",
@@ -218,6 +228,7 @@ def __getattr__(name: str) -> Any:
 __all__ = [
     "Advice",
     "Attempts",
+    "Balance",
     "Breaker",
     "Budget",
     "CachePoint",
@@ -239,9 +250,11 @@ __all__ = [
     "Generate",
     "Generation",
     "Grammar",
+    "Guard",
     "Handler",
     "Hedge",
     "Instrument",
+    "Instrumentation",
     "Item",
     "Items",
     "JsonObject",
@@ -249,6 +262,7 @@ __all__ = [
     "Layer",
     "Listener",
     "Listing",
+    "MapText",
     "MediaPart",
     "Message",
     "Middleware",
@@ -273,6 +287,7 @@ __all__ = [
     "Score",
     "Scores",
     "ServerTool",
+    "Spent",
     "Stream",
     "TextPart",
     "Timeout",

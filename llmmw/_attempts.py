@@ -84,6 +84,11 @@ class Record(Attempt):
         """Whether it takes a place in the bound: not when it was never sent."""
         return not isinstance(self.error, CallShed)
 
+    def refund(self) -> None:
+        """Give back what was taken for an attempt that was never sent."""
+        for budget, account in self.paid:
+            budget.give_back(account, trio.current_time())
+
     def mark_sent(self, ledger: Ledger) -> None:
         """As for any attempt; and with it those have left that it is a part of."""
         if self.sent is not None:
@@ -127,6 +132,13 @@ class History:
     def live(self) -> list[Record]:
         """The attempts that go on and may still win."""
         return [r for r in self.records if r.ended is None and not r.superseded]
+
+    def forget(self, record: Record) -> None:
+        """An attempt that was decided on is not made after all."""
+        self.records.remove(record)
+        if not self.on(record.target):
+            del self.requests[record.target]
+        record.refund()
 
 
 @attrs.frozen
@@ -188,7 +200,7 @@ async def wait(call: Call, start: Start, last: Record | None) -> None:
 
 
 def begin(call: Call, start: Start, history: History) -> Record:
-    """Write down that an attempt starts now."""
+    """The record of an attempt that is to start now."""
     now = trio.current_time()
     number = call.ledger.next_number()
     record = Record(number, start.reason, start.target, opened=now, paid=start.paid)
@@ -196,8 +208,6 @@ def begin(call: Call, start: Start, history: History) -> Record:
         record.outer = call.attempt
     history.records.append(record)
     history.requests.setdefault(start.target, start.request)
-    parent = call.attempt.number
-    call.ledger.write(AttemptStarted, now, number, start.target, start.reason, parent)
     return record
 
 
@@ -211,6 +221,8 @@ async def attempt(
 ) -> Response | None:
     """One attempt: its response, or `None` and an error in its record."""
     ledger, number = call.ledger, record.number
+    parent = call.attempt.number
+    ledger.write(AttemptStarted, record.opened, number, record.target, record.reason, parent)
     if call.listener is None:
         inner = call.replace(request=request, attempt=record)
     else:
@@ -254,8 +266,7 @@ def _fail(call: Call, record: Record, error: LLMError, history: History) -> None
     record.error = error
     history.failures.append(record)
     if not record.counts:
-        for budget, account in record.paid:
-            budget.give_back(account, trio.current_time())
+        record.refund()
     if record.gate is not None:
         record.told = record.gate.told
         if error.partial is None and record.gate.fold.anything:

@@ -18,6 +18,7 @@ from llmmw._ledger import CallEnded, CallStarted, Ledger
 from llmmw._listen import CallerListener
 from llmmw._map import Items, Progress, Requests
 from llmmw._plugins import Plugins
+from llmmw._prices import GivenPrices, prices_of
 from llmmw._provider import Provider
 from llmmw._request import (
     CountTokens,
@@ -54,6 +55,7 @@ class Client(AbstractAsyncContextManager["Client"]):
             own with `use` is another account, `{"second": {"use": "openai", …}}`.
         plugins: the registry to look up providers in; default: what is installed.
         instruments: called with every event of every call.
+        prices: before the built-in ones, by target, or a file of them; see `llmmw.Prices`.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Client(AbstractAsyncContextManager["Client"]):
         options: Mapping[str, Mapping[str, Any]] | None = None,
         plugins: Plugins | None = None,
         instruments: Sequence[Instrument] = (),
+        prices: GivenPrices | None = None,
     ) -> None:
         # Under both names, so that no frame of ours keeps a key as it was given.
         self._options = options = {name: guarded(one) for name, one in (options or {}).items()}
@@ -76,6 +79,7 @@ class Client(AbstractAsyncContextManager["Client"]):
         self._providers = tuple(providers)
         self._plugins = plugins
         self._instruments = tuple(instruments)
+        self._prices = None if prices is None else prices_of(prices)
         self._exit = AsyncExitStack()
         self._router: Router | None = None
         self._handler: Handler | None = None
@@ -99,7 +103,8 @@ class Client(AbstractAsyncContextManager["Client"]):
         if self._router is not None:
             raise RuntimeError("this client is open already")
         host = await self._exit.enter_async_context(open_host(self._instruments))
-        self._router = Router(host, self._providers, self._plugins, self._options)
+        own = self._providers, self._plugins, self._options, self._prices
+        self._router = Router(host, *own)
         self._handler = chain(*self.stack, provider=self._router)
         return self
 
@@ -309,15 +314,8 @@ class Client(AbstractAsyncContextManager["Client"]):
     ) -> Call:
         host = self.host
         check_on_interrupt(on_interrupt)
-        return Call(
-            request,
-            listener,
-            on_interrupt,
-            tenant,
-            sample,
-            ledger=Ledger(hear=host.hear),
-            host=host,
-        )
+        ledger = Ledger(hear=host.hear)
+        return Call(request, listener, on_interrupt, tenant, sample, ledger=ledger, host=host)
 
     async def _answer(self, call: Call, timeout: float | None, kind: type[R]) -> R:
         handler = self._open()[1]

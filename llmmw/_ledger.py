@@ -1,4 +1,4 @@
-"""What was decided for a call: frozen events in the order of time, and their picture.
+"""What was decided for a call: frozen events in the order of time.
 
 The names of the events are API: instruments hear exactly what is written here.
 """
@@ -6,12 +6,34 @@ The names of the events are API: instruments hear exactly what is written here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any, ParamSpec, TypeAlias
 
 import attrs
 
+from llmmw._events import AnswerRejected as AnswerRejected
+from llmmw._events import AttemptEnded as AttemptEnded
+from llmmw._events import AttemptFirst as AttemptFirst
+from llmmw._events import AttemptSent as AttemptSent
+from llmmw._events import AttemptStarted as AttemptStarted
+from llmmw._events import BudgetRefused as BudgetRefused
+from llmmw._events import CallEnded as CallEnded
+from llmmw._events import CallStarted as CallStarted
+from llmmw._events import CircuitChanged as CircuitChanged
+from llmmw._events import DownloadProgress as DownloadProgress
+from llmmw._events import Event as Event
+from llmmw._events import FlightJoined as FlightJoined
+from llmmw._events import FlightLeft as FlightLeft
+from llmmw._events import FlightStarted as FlightStarted
+from llmmw._events import HedgeFired as HedgeFired
+from llmmw._events import LimitReached as LimitReached
+from llmmw._events import QueueEntered as QueueEntered
+from llmmw._events import QueueLeft as QueueLeft
+from llmmw._events import StreamRestarted as StreamRestarted
+from llmmw._events import TargetChosen as TargetChosen
+from llmmw._events import WaitStarted as WaitStarted
+
 __all__ = [
+    "AnswerRejected",
     "AttemptEnded",
     "AttemptFirst",
     "AttemptSent",
@@ -31,249 +53,9 @@ __all__ = [
     "QueueEntered",
     "QueueLeft",
     "StreamRestarted",
+    "TargetChosen",
     "WaitStarted",
 ]
-
-
-@attrs.frozen
-class Event:
-    """Something that happened at `time` (seconds of trio's clock). `str()` says it in words."""
-
-    time: float
-
-
-@attrs.frozen
-class CallStarted(Event):
-    """A client took a call for `target`."""
-
-    target: str
-
-    def __str__(self) -> str:
-        return f"call of {self.target}"
-
-
-@attrs.frozen
-class CallEnded(Event):
-    """The call is over; `error` is the name of its error, or `None`."""
-
-    error: str | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cost: Decimal | None = None
-
-    def __str__(self) -> str:
-        spent = _spent(self.input_tokens, self.output_tokens, self.cost)
-        return f"ended: {self.error or 'ok'}{spent}"
-
-
-@attrs.frozen
-class AttemptStarted(Event):
-    """Attempt `number` of the call starts on `target`, inside attempt `parent` (0: the call)."""
-
-    number: int
-    target: str
-    reason: str
-    parent: int = 0
-
-    def __str__(self) -> str:
-        return f"attempt {self.number} on {self.target} ({self.reason})"
-
-
-@attrs.frozen
-class AttemptSent(Event):
-    """The attempt left for its provider."""
-
-    number: int
-
-    def __str__(self) -> str:
-        return "sent"
-
-
-@attrs.frozen
-class AttemptFirst(Event):
-    """The first content of the attempt came."""
-
-    number: int
-
-    def __str__(self) -> str:
-        return "first content"
-
-
-@attrs.frozen
-class AttemptEnded(Event):
-    """The attempt ended: `outcome` is `ok`, `Cancelled`, `Superseded` (another has won, and this
-    one was cancelled), or the name of its error."""
-
-    number: int
-    outcome: str
-    seconds: float
-    message: str = ""
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cost: Decimal | None = None
-
-    def __str__(self) -> str:
-        spent = _spent(self.input_tokens, self.output_tokens, self.cost)
-        note = f": {self.message}" if self.message else ""
-        return f"{self.outcome} after {self.seconds:.3f} s{spent}{note}"
-
-
-@attrs.frozen
-class WaitStarted(Event):
-    """Nothing is done until `until`, because of `why` (`backoff`, `hint`)."""
-
-    until: float
-    why: str
-    parent: int = 0
-
-    def __str__(self) -> str:
-        return f"wait {self.until - self.time:.3f} s ({self.why})"
-
-
-@attrs.frozen
-class HedgeFired(Event):
-    """Nothing came for `after` seconds, so another attempt starts beside those that go on."""
-
-    after: float
-    parent: int = 0
-
-    def __str__(self) -> str:
-        return f"nothing came for {self.after:.3f} s: hedge"
-
-
-@attrs.frozen
-class BudgetRefused(Event):
-    """Another attempt on `target` was wanted and the budget has nothing left."""
-
-    target: str
-    parent: int = 0
-
-    def __str__(self) -> str:
-        return f"no budget left for another attempt on {self.target}"
-
-
-@attrs.frozen
-class LimitReached(Event):
-    """A limit of time ran out: `limit` of `after` seconds, set by `layer`, in attempt `parent`."""
-
-    limit: str
-    after: float
-    layer: str
-    parent: int = 0
-
-    def __str__(self) -> str:
-        return f"limit {self.limit} of {self.after:g} s ran out ({self.layer})"
-
-
-@attrs.frozen
-class CircuitChanged(Event):
-    """A breaker's circuit of `destination` is now `closed`, `half-open`, or `open` until a time,
-    because of `why`, the name of an error, in attempt `parent`."""
-
-    destination: str
-    state: str
-    until: float | None = None
-    why: str = ""
-    parent: int = 0
-
-    def __str__(self) -> str:
-        wait = "" if self.until is None else f" for {self.until - self.time:.3f} s"
-        because = f" ({self.why})" if self.why else ""
-        return f"circuit of {self.destination} {self.state}{wait}{because}"
-
-
-@attrs.frozen
-class QueueEntered(Event):
-    """Attempt `parent` waits for a place at `destination`, behind `ahead` others."""
-
-    destination: str
-    ahead: int
-    parent: int = 0
-
-    def __str__(self) -> str:
-        return f"waits for a place at {self.destination}, {self.ahead} ahead"
-
-
-@attrs.frozen
-class QueueLeft(Event):
-    """After `seconds` attempt `parent` has its place at `destination`, or was cancelled."""
-
-    destination: str
-    seconds: float
-    parent: int = 0
-
-    def __str__(self) -> str:
-        return f"waited {self.seconds:.3f} s for a place at {self.destination}"
-
-
-@attrs.frozen
-class StreamRestarted(Event):
-    """What had been told is void; another attempt tells anew."""
-
-    reason: str
-    parent: int = 0
-
-    def __str__(self) -> str:
-        return f"the stream starts anew: {self.reason}"
-
-
-@attrs.frozen
-class FlightStarted(Event):
-    """The call leads shared flight `number`; identical calls may join it."""
-
-    number: int
-    parent: int = 0
-
-    def __str__(self) -> str:
-        return f"leads flight {self.number}"
-
-
-@attrs.frozen
-class FlightJoined(Event):
-    """The call waits with `others` for flight `number`, whose leader called at `began`."""
-
-    number: int
-    began: float
-    others: int
-    parent: int = 0
-
-    def __str__(self) -> str:
-        age = self.time - self.began
-        return f"joined flight {self.number}, {age:.3f} s old, with {self.others} waiting"
-
-
-@attrs.frozen
-class FlightLeft(Event):
-    """The call waits no longer; flight `number` goes on for `others`. If the call led it, its
-    ledger goes on too."""
-
-    number: int
-    others: int
-    parent: int = 0
-
-    def __str__(self) -> str:
-        return f"left flight {self.number}, which goes on for {self.others}"
-
-
-@attrs.frozen
-class DownloadProgress(Event):
-    """`done` of `total` bytes (`None`: unknown) of `name` have come."""
-
-    name: str
-    done: int
-    total: int | None = None
-
-    def __str__(self) -> str:
-        of = f" of {self.total}" if self.total is not None else ""
-        return f"{self.name}: {self.done}{of} bytes"
-
-
-def _spent(given: int | None, made: int | None, cost: Decimal | None) -> str:
-    tokens = ""
-    if made is not None:
-        tokens = f", {made} tokens out" if given is None else f", {given} tokens in, {made} out"
-    return tokens if cost is None else f"{tokens}, ${cost.normalize():f}"
-
 
 P = ParamSpec("P")
 Heard: TypeAlias = Callable[[Event], None]
@@ -324,20 +106,3 @@ class Ledger:
         """From the first event to the last."""
         events = self.events
         return events[-1].time - events[0].time if events else None
-
-    def explain(self) -> str:
-        """The tree of attempts, waits, times and tokens as text, times from the call's start."""
-        events = self.events
-        begin = events[0].time if events else 0.0
-        levels = {0: 0}
-        rows = []
-        for event in events:
-            level = levels.get(getattr(event, "parent", 0), 0) + 1
-            if isinstance(event, AttemptStarted):
-                levels[event.number] = level
-            elif isinstance(event, (AttemptSent, AttemptFirst, AttemptEnded)):
-                level = levels.get(event.number, 0) + 1
-            elif isinstance(event, (CallStarted, CallEnded)):
-                level = 0
-            rows.append(f"{event.time - begin:9.3f} s  {'  ' * level}{event}")
-        return "\n".join(rows)

@@ -8,7 +8,6 @@ from typing import Any
 import attrs
 
 from llmmw._call import Call, Listener
-from llmmw._chain import Handler
 from llmmw._deltas import (
     Delta,
     Fold,
@@ -17,11 +16,10 @@ from llmmw._deltas import (
     PartStart,
     ResponseStart,
     Restarted,
-    deltas_of,
 )
-from llmmw._messages import Message
 from llmmw._parts import (
     Citation,
+    MediaPart,
     Part,
     ReasoningPart,
     TextPart,
@@ -29,9 +27,57 @@ from llmmw._parts import (
     ToolCallPart,
 )
 from llmmw._response import Finish, Generation, Response, Usage
-from llmmw.errors import ListenerFailed, LLMError, StreamInterrupted
+from llmmw.errors import ListenerFailed, LLMError, ProtocolError, StreamInterrupted
 
-__all__ = ["CallerListener", "Gate", "ResponseBuilder", "at_once", "map_text", "never_told"]
+__all__ = [
+    "AnswerSize",
+    "CallerListener",
+    "Gate",
+    "ResponseBuilder",
+    "at_once",
+    "broken_off",
+    "never_told",
+]
+
+_MOST_BYTES = 64 * 2**20
+
+
+@attrs.define
+class AnswerSize:
+    """How large an answer is so far. Call it with each delta; one without end is refused."""
+
+    _bytes: int = 0
+
+    def __call__(self, delta: Delta) -> None:
+        if isinstance(delta, PartDelta):
+            self._bytes += len(delta.text) + len(delta.arguments) + len(delta.data)
+        elif isinstance(delta, PartEnd) and isinstance(delta.part, MediaPart):
+            self._bytes += len(delta.part.data or b"")
+        elif isinstance(delta, Restarted):
+            self._bytes = 0
+        if self._bytes > _MOST_BYTES:
+            raise ProtocolError(f"the answer is larger than {_MOST_BYTES} bytes")
+
+
+def broken_off(error: LLMError, partial: Response) -> StreamInterrupted:
+    """What a call ends with that was told `partial` before this error."""
+    if isinstance(error, StreamInterrupted):
+        error.partial = error.partial or partial
+        return error
+    cut = StreamInterrupted(
+        f"the answer broke off: {error.message}",
+        provider=error.provider,
+        model=error.model,
+        status=error.status,
+        code=error.code,
+        request_id=error.request_id,
+        retry_after=error.retry_after,
+        partial=error.partial or partial,
+        processed=error.processed,
+    )
+    cut.attempts = error.attempts
+    cut.__cause__ = error
+    return cut
 
 
 @attrs.define(eq=False)
@@ -272,34 +318,3 @@ class ResponseBuilder:
     def interrupted(self, message: str) -> StreamInterrupted:
         """The error of an answer that broke off here, with what came of it."""
         return StreamInterrupted(message, provider=self.provider, partial=self.fold.response())
-
-
-async def map_text(call: Call, next: Handler, change: Callable[[str], str]) -> Response:
-    """Call `next` and rewrite the text of its answer, told and returned alike.
-
-    The change may depend on the whole text, so an answer that is rewritten is told at its end.
-    Log-probabilities and citations belong to the old text and are dropped.
-    """
-    response = await next(call.replace(listener=None))
-    if not isinstance(response, Generation):
-        return response
-
-    def rewritten(message: Message) -> Message:
-        parts = tuple(
-            attrs.evolve(part, text=change(part.text), logprobs=(), citations=())
-            if isinstance(part, TextPart)
-            else part
-            for part in message.parts
-        )
-        return attrs.evolve(message, parts=parts)
-
-    changed = response.replace(
-        message=rewritten(response.message),
-        candidates=tuple(
-            attrs.evolve(c, message=rewritten(c.message)) for c in response.candidates
-        ),
-    )
-    if call.listener is not None:
-        for delta in deltas_of(changed):
-            await call.listener(delta)
-    return changed

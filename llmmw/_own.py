@@ -10,11 +10,14 @@ def llmmw_middleware() -> list[Spec]:
     """The policies, by the names that configuration uses."""
     return [
         Spec("attempts", "llmmw.policies:Attempts", "retry, fallback and hedge in one plan"),
+        Spec("balance", "llmmw.policies:Balance", "spread calls over accounts of a model"),
         Spec("breaker", "llmmw.policies:Breaker", "leave a failing target alone for a time"),
         Spec("coalesce", "llmmw.policies:Coalesce", "identical calls in flight share one"),
         Spec("concurrency", "llmmw.policies:Concurrency", "so many calls at once; others wait"),
         Spec("fallback", "llmmw.policies:Fallback", "ask other targets after a failure"),
+        Spec("guard", "llmmw.policies:Guard", "reject answers that will not do"),
         Spec("hedge", "llmmw.policies:Hedge", "ask a second time when nothing comes"),
+        Spec("instrument", "llmmw.policies:Instrumentation", "log calls and count them"),
         Spec("rate_limit", "llmmw.policies:RateLimit", "requests, tokens, money in a span of time"),
         Spec("retry", "llmmw.policies:Retry", "try again after an error that may pass"),
         Spec("timeout", "llmmw.policies:Timeout", "limits: total, first token, idle"),
@@ -27,6 +30,8 @@ def llmmw_commands() -> list[Spec]:
     return [
         Spec("ask", "llmmw.cli.ask:ask", "ask one question"),
         Spec("check", "llmmw.cli.check:check", "show a configuration and what is doubtful in it"),
+        Spec("laws", "llmmw.testing._command:laws", "try the laws of policies on random stacks"),
         Spec("map", "llmmw.cli.map:map_file", "answer a file of questions"),
         Spec("plugins", "llmmw.cli.plugins:plugins", "list what is installed"),
+        Spec("simulate", "llmmw.cli.simulate:simulate_stack", "try a stack in a simulated world"),
     ]

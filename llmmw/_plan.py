@@ -236,9 +236,6 @@ class _Race:
             return None
         paid = self.plan.paid(self.call, start, self.history)
         self.hedging = paid is not None
-        if self.hedging:
-            sent = max(r.sent for r in self.history.live if r.sent is not None)
-            self.call.ledger.write(HedgeFired, now, now - sent, self.call.attempt.number)
         return paid
 
     def _open(self, start: Start) -> None:
@@ -255,23 +252,36 @@ class _Race:
         async def claim(whole: bool) -> bool:
             return await self._claim(record, whole)
 
-        async def go_on(call: Call) -> Response:
-            # The call may have been cancelled since the attempt was decided on.
-            await trio.lowlevel.checkpoint_if_cancelled()
-            return await self.next(call)
-
-        with self.scopes[record]:
-            response = await attempt(self.heard, go_on, request, record, self.history, claim)
-            if response is not None:
-                self.response = response
+        try:
+            with self.scopes[record]:
+                await self._leave(record)
+                response = await attempt(
+                    self.heard, self.next, request, record, self.history, claim
+                )
+                if response is not None:
+                    self.response = response
+        finally:
+            for hedge in self.plan.hedges:
+                hedge.learn(record, request, trio.current_time())
         if self.winner is record and self.response is None:
             self.winner, self.cut = None, record
             free, self.free = self.free, None
             if free is not None:
                 free.set()
-        for hedge in self.plan.hedges:
-            hedge.learn(record, request, trio.current_time())
         self._wake()
+
+    async def _leave(self, record: Record) -> None:
+        """The attempt starts, unless it has lost, or the call was cancelled, since it was decided
+        on: then it was never made."""
+        try:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        except trio.Cancelled:
+            self.history.forget(record)
+            raise
+        if record.reason == "hedge":
+            sent = max(one.sent for one in self.history.live if one.sent is not None)
+            fired = self.call.attempt.number
+            self.call.ledger.write(HedgeFired, record.opened, record.opened - sent, fired)
 
     async def _claim(self, record: Record, whole: bool) -> bool:
         while self.winner is not record:

@@ -9,6 +9,7 @@ from typing import ClassVar
 import attrs
 
 from llmmw._call import Call
+from llmmw._prices import Price
 from llmmw._request import Generate, Request
 from llmmw._response import Response
 from llmmw._tasks import Host
@@ -42,6 +43,10 @@ class Provider:
     def capabilities(self, model: str) -> Capabilities:
         """What `model` can do. Default: nothing is known."""
         return Capabilities()
+
+    def price(self, model: str) -> Price | None:
+        """What `model` costs, asked where no table of prices has it. Default: nobody knows."""
+        return None
 
     @asynccontextmanager
     async def open(self, host: Host) -> AsyncIterator[None]:

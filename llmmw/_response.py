@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 import attrs
 
+from llmmw._explain import Spent, explained, spent_in
 from llmmw._ledger import Ledger
 from llmmw._messages import Message
 from llmmw._parts import Part, ReasoningPart, TextPart, ToolCallPart, text_of
@@ -97,23 +98,31 @@ class Response:
     raw: Any = attrs.field(default=None, eq=False, repr=False)
     ledger: Ledger | None = attrs.field(default=None, eq=False, repr=False)
     joined: bool = attrs.field(default=False, eq=False, repr=False)
-    """Another call asked for it, which pays for `usage`; this one joined in (`Coalesce`)."""
+    """Another call pays for `usage`; this one had joined it (`Coalesce`)."""
 
     @property
     def spent(self) -> tuple[int | None, int | None, Decimal | None]:
-        """Input tokens, output tokens and US dollars that this call paid for; `None` where
-        nobody knows, and where the call joined another."""
+        """Input tokens, output tokens and US dollars that this answer has cost the call; `None`
+        where nobody knows, and where the call joined another. `total_spent` has all attempts."""
         if self.usage is None or self.joined:
             return (None, None, None)
         return (self.usage.input_tokens, self.usage.output_tokens, self.usage.cost)
+
+    @property
+    def total_spent(self) -> Spent | None:
+        """What all attempts of the call have cost together, as far as its ledger knows."""
+        return None if self.ledger is None else spent_in(self.ledger.events)
 
     def replace(self: R, **changes: Any) -> R:
         """The same response with other fields."""
         return attrs.evolve(self, **changes)
 
     def explain(self) -> str:
-        """What was done for this answer: the tree of attempts, waits, times and tokens."""
-        return self.ledger.explain() if self.ledger else "nothing was recorded for this response"
+        """What was done for this answer: the tree of attempts, waits, times, tokens and money,
+        and their total where there were several."""
+        if self.ledger is None:
+            return "nothing was recorded for this response"
+        return explained(self.ledger.events)
 
 
 @value

@@ -11,7 +11,7 @@ import trio
 
 from llmmw._call import Call
 from llmmw._plugins import Plugins
-from llmmw._prices import built_in_prices
+from llmmw._prices import Price, Prices, built_in_prices
 from llmmw._provider import Capabilities, Provider, honour
 from llmmw._request import Request
 from llmmw._response import Response
@@ -63,13 +63,19 @@ class Router:
         plugins: where others are looked up; made when the first is needed.
         options: options of installed providers, by their name; with `use`, of an account of
             that provider under a name of its own.
+        prices: the client's own; default: the built-in ones.
     """
 
     host: Host
     providers: Iterable[Provider] = ()
     plugins: Plugins | None = None
     options: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
+    prices: Prices | None = None
     _opened: dict[str, _Open] = attrs.field(factory=dict, init=False)
+    _made: dict[str, Provider] = attrs.field(factory=dict, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.host.price = self.price
 
     async def __call__(self, call: Call) -> Response:
         request = call.request
@@ -92,12 +98,26 @@ class Router:
             # The frames of a provider hold what its host sent, which may be the key.
             error.__traceback__ = None
             raise
-        usage = built_in_prices().priced(request.model, response.usage)
-        if usage is not response.usage:
-            response = response.replace(usage=usage)
+        usage = response.usage
+        if usage is not None and usage.cost is None:
+            price = self.price(request.model)
+            cost = None if price is None else price.cost(usage)
+            if cost is not None:
+                response = response.replace(usage=attrs.evolve(usage, cost=cost))
         if warnings:
             response = response.replace(warnings=(*response.warnings, *warnings))
         return response
+
+    def price(self, target: str) -> Price | None:
+        """What a target costs: by the tables; under the name of the provider whose account it
+        is; or as its provider says."""
+        table = built_in_prices() if self.prices is None else self.prices
+        found = table.row(target)
+        if found is None:
+            name, _, model = target.partition(":")
+            use = str(self.options.get(name, {}).get("use", name))
+            found = table.row(f"{use}:{model}") or self._find(name).price(model)
+        return found
 
     async def _open(self, name: str, colon: str, request: Request) -> _Open:
         if not colon:
@@ -118,6 +138,7 @@ class Router:
             await opened.live(self.host)
         finally:
             self._opened.pop(name, None)  # a failed opening is tried anew by the next call
+            self._made.pop(name, None)
             opened.ready.set()
 
     async def _wait_ready(self, name: str, opened: _Open) -> None:
@@ -131,6 +152,11 @@ class Router:
         for provider in self.providers:
             if provider.name == name:
                 return provider
+        if name not in self._made:
+            self._made[name] = self._make(name)
+        return self._made[name]
+
+    def _make(self, name: str) -> Provider:
         if self.plugins is None:
             self.plugins = Plugins()
         options = {"name": name, **self.options.get(name, {})}

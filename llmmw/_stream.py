@@ -13,15 +13,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import trio
 
 from llmmw._call import Call
-from llmmw._deltas import Delta, Fold, PartDelta, PartEnd, PartStart, Restarted, deltas_of
-from llmmw._parts import MediaPart, TextPart
+from llmmw._deltas import Delta, Fold, PartDelta, PartStart, deltas_of
+from llmmw._listen import AnswerSize
+from llmmw._parts import TextPart
 from llmmw._response import Generation, Response
 from llmmw._tasks import unstopped
-from llmmw.errors import LLMError, ProtocolError
+from llmmw.errors import LLMError
 
 __all__ = ["Stream", "TextPieces"]
-
-_MOST_BYTES = 64 * 2**20
 
 
 class Stream:
@@ -34,21 +33,13 @@ class Stream:
     def __init__(self) -> None:
         self._send, self._receive = trio.open_memory_channel[Delta](math.inf)
         self._fold = Fold()
-        self._size = 0
+        self._size = AnswerSize()
         self._response: Generation | None = None
         self._error: Exception | None = None
-        self._whole = False
 
     async def _listen(self, delta: Delta) -> None:
         self._fold(delta)
-        if isinstance(delta, PartDelta):
-            self._size += len(delta.text) + len(delta.arguments) + len(delta.data)
-        elif isinstance(delta, PartEnd) and isinstance(delta.part, MediaPart):
-            self._size += len(delta.part.data or b"")
-        elif isinstance(delta, Restarted):
-            self._size = 0
-        if self._size > _MOST_BYTES:
-            raise ProtocolError(f"the answer is larger than {_MOST_BYTES} bytes")
+        self._size(delta)
         self._send.send_nowait(delta)
 
     async def _run(self, answer: Callable[[Call], Awaitable[Response]], call: Call) -> None:

@@ -6,6 +6,7 @@ import copy
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 import attrs
@@ -13,7 +14,7 @@ import trio
 
 from llmmw._instrument import Instrument, tell_all
 from llmmw._ledger import Event
-from llmmw.errors import LLMError
+from llmmw._prices import Price, built_in_prices
 
 __all__ = ["Host", "Task", "open_host", "open_nursery", "unstopped"]
 
@@ -80,6 +81,7 @@ class Task(Generic[T]):
     ended: trio.Event = attrs.field(factory=trio.Event)
     _value: T | None = None
     _error: Exception | None = None
+    _traceback: TracebackType | None = None
     _finished: bool = False
 
     async def wait(self) -> T:
@@ -94,15 +96,8 @@ class Task(Generic[T]):
 
     def result_nowait(self) -> T:
         """The result of work that has ended; raises as `wait` does."""
-        error = self._error
-        if isinstance(error, LLMError):
-            # Each waiter its own: policies write on an error what they know of their call.
-            own = copy.copy(error).with_traceback(error.__traceback__)
-            own.__cause__, own.__context__ = error.__cause__, error.__context__
-            own.__suppress_context__ = error.__suppress_context__
-            raise own
-        if error is not None:
-            raise error
+        if self._error is not None:
+            raise _own(self._error).with_traceback(self._traceback)
         if not self._finished:
             raise RuntimeError("the background work was cancelled, or its host has closed")
         return self._value  # type: ignore[return-value]
@@ -113,9 +108,25 @@ class Task(Generic[T]):
                 self._value = await work()
                 self._finished = True
         except Exception as error:
-            self._error = error
+            self._error, self._traceback = error, error.__traceback__
         finally:
             self.ended.set()
+
+
+def _own(error: Exception) -> Exception:
+    """A copy for one of several who wait: policies write on an error what they know of their
+    call. An error of somebody else's that can't be copied is shared."""
+    try:
+        own = copy.copy(error)
+    except Exception:
+        return error
+    if type(own) is not type(error) or own.args != error.args:
+        return error
+    own.__cause__, own.__context__ = error.__cause__, error.__context__
+    own.__suppress_context__ = error.__suppress_context__
+    if hasattr(own, "__notes__"):
+        own.__notes__ = list(own.__notes__)
+    return own
 
 
 @attrs.define(eq=False)
@@ -126,6 +137,8 @@ class Host:
     instruments: Sequence[Instrument] = ()
     stores: dict[str, Any] = attrs.field(factory=dict)
     random: random.Random = attrs.field(factory=lambda: random.Random())  # noqa: S311 (jitter)
+    price: Callable[[str], Price | None] = lambda target: built_in_prices().row(target)
+    """What a target costs; with a client, by its own prices too."""
     hear: Instrument | None = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:

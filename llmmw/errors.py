@@ -17,11 +17,12 @@
     ├── ConnectionFailed         the provider was not reached, or the line broke
     ├── StreamInterrupted        the answer stopped before its end
     ├── ProtocolError            the answer can't be understood
+    ├── ResponseRejected         the answer is whole, and a guard did not accept it
     ├── DeadlineExceeded         a limit of time ran out
     └── CallShed                 a policy did not send the call; costs nothing
     ConfigError                  the program is set up wrongly
     └── PluginError              … because a plugin is missing, broken, or clashes
-    ListenerFailed               what the caller's listener raised, on its way to the caller
+    ListenerFailed               what a function of the caller raised, on its way to the caller
 
 Two attributes say what may help: `retryable` (the same target, again) and `elsewhere` (another
 target). Policies look at nothing else. A class sets them; one error may differ from its class
@@ -54,6 +55,7 @@ __all__ = [
     "ProtocolError",
     "QuotaExhausted",
     "RateLimited",
+    "ResponseRejected",
     "ServerError",
     "StreamInterrupted",
     "UnsupportedFeature",
@@ -212,6 +214,15 @@ class ProtocolError(LLMError):
     elsewhere = True
 
 
+class ResponseRejected(LLMError):
+    """A `Guard` did not accept the answer, which is in `partial`; the caller was told nothing of
+    it. Another one may be better: try again, or name a larger model in
+    `Fallback(on={ResponseRejected: …})`."""
+
+    retryable = True
+    elsewhere = True
+
+
 class DeadlineExceeded(LLMError):
     """A limit of time ran out. `limit` is its name (`total`, `first_token`, `idle`), `after` its
     seconds, `layer` the policy or argument that set it."""
@@ -243,11 +254,12 @@ class PluginError(ConfigError):
 
 
 class ListenerFailed(Exception):
-    """Carries past the policies what the caller's own listener raised.
+    """Carries past the policies what the caller's own listener raised, or a function that it gave
+    to a middleware.
 
     It is no `LLMError`, so that no policy takes it for the provider's; the client raises `error`.
     """
 
     def __init__(self, error: Exception) -> None:
-        super().__init__("the caller's listener failed")
+        super().__init__("a function of the caller's failed")
         self.error = error

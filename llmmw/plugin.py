@@ -18,7 +18,7 @@ from llmmw._ledger import Event as Event
 from llmmw._ledger import Ledger as Ledger
 from llmmw._listen import Gate as Gate
 from llmmw._listen import ResponseBuilder as ResponseBuilder
-from llmmw._listen import map_text as map_text
+from llmmw._map_text import MapText as MapText
 from llmmw._provider import Capabilities as Capabilities
 from llmmw._provider import Provider as Provider
 from llmmw._provider import honour as honour
@@ -39,6 +39,7 @@ __all__ = [
     "Host",
     "Ledger",
     "Listener",
+    "MapText",
     "Middleware",
     "Proposer",
     "Provider",
@@ -50,6 +51,5 @@ __all__ = [
     "deltas_of",
     "honour",
     "hookimpl",
-    "map_text",
     "open_nursery",
 ]

@@ -5,22 +5,31 @@ Each rule is a function over the layers; `RULES` has them by their names.
 
 from __future__ import annotations
 
-import math
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import prod
 from typing import Any
 
 import attrs
 
 from llmmw._chain import Middleware
-from llmmw._config._accounts import Account, accounts_of, layers_in
+from llmmw._config._accounts import Account, accounts_of, layers_in, targets_of
 from llmmw._config._file import Config
+from llmmw._config._subject import Found, Stacked, Subject, bound_of
 from llmmw._config._write import name_of
 from llmmw._plugins import Plugins
 from llmmw._secret import Secret
-from llmmw.policies import Attempts, Breaker, Concurrency, Fallback, Retry, Timeout
+from llmmw.policies import (
+    Balance,
+    Breaker,
+    Coalesce,
+    Concurrency,
+    Fallback,
+    RateLimit,
+    Retry,
+    Timeout,
+)
 
 __all__ = ["RULES", "Advice", "advise", "bound_of"]
 
@@ -37,62 +46,11 @@ class Advice:
     """What it is about, as paths of the configuration: `stack[1].retry`."""
 
 
-def bound_of(layer: object) -> int:
-    """How many attempts a layer makes of one call, at most."""
-    if isinstance(layer, Attempts):
-        return layer.max_attempts or 1 + sum(policy.extra for policy in layer.policies)
-    return 1 + int(getattr(layer, "extra", 0)) if hasattr(layer, "propose") else 1
+_OF_TARGETS = (Breaker, Concurrency, RateLimit)
+"""What keeps something for each target."""
 
 
-@attrs.frozen
-class _Stacked:
-    """A layer, or a policy inside one, where it stands."""
-
-    layer: Any
-    path: str
-    at: int
-
-    @property
-    def bound(self) -> int:
-        """How many attempts it makes of one call, at most."""
-        return bound_of(self.layer)
-
-    def __str__(self) -> str:
-        return f"{type(self.layer).__qualname__} ({self.path})"
-
-
-@attrs.frozen
-class _Subject:
-    """What rules look at."""
-
-    config: Config
-    accounts: tuple[Account, ...]
-    top: tuple[_Stacked, ...]
-    """The layers of the stack."""
-    inner: tuple[_Stacked, ...]
-    """Those, each followed by the policies in it."""
-
-    def timeouts(self) -> Iterator[tuple[_Stacked, Timeout]]:
-        return ((one, one.layer) for one in self.top if isinstance(one.layer, Timeout))
-
-    def repeating(self) -> list[_Stacked]:
-        """The layers that make further attempts."""
-        return [one for one in self.top if one.bound > 1]
-
-    def outer_total(self, at: int) -> tuple[float, str]:
-        """The least total limit around a layer, and whose it is."""
-        around = [
-            (timeout.total, str(one))
-            for one, timeout in self.timeouts()
-            if one.at < at and timeout.total is not None
-        ]
-        return min(around, default=(math.inf, ""))
-
-
-Found = Iterator[tuple[str, Iterable[_Stacked]]]
-
-
-def _nested_attempts(subject: _Subject) -> Found:
+def _nested_attempts(subject: Subject) -> Found:
     """Layers that make attempts, one inside the other, multiply them."""
     makers = subject.repeating()
     if len(makers) > 1:
@@ -105,7 +63,7 @@ def _nested_attempts(subject: _Subject) -> Found:
         )
 
 
-def _no_total(subject: _Subject) -> Found:
+def _no_total(subject: Subject) -> Found:
     """Nothing bounds the time of a call with all its attempts and waits."""
     if subject.config.stack is None:
         return
@@ -124,7 +82,7 @@ def _no_total(subject: _Subject) -> Found:
         yield "nothing bounds the time of a call; begin the stack with a Timeout(total=…)", []
 
 
-def _limit_of_attempt_outside(subject: _Subject) -> Found:
+def _limit_of_attempt_outside(subject: Subject) -> Found:
     """A limit to the first token, or on silence, stands outside of the attempts: when it runs
     out, no other attempt is made."""
     for one, timeout in subject.timeouts():
@@ -138,7 +96,7 @@ def _limit_of_attempt_outside(subject: _Subject) -> Found:
             )
 
 
-def _held_while_waiting(subject: _Subject) -> Found:
+def _held_while_waiting(subject: Subject) -> Found:
     """A place of a `Concurrency` is held by calls that only wait: for their next attempt, or for
     what a breaker inside of it refuses at once."""
     for one in subject.top:
@@ -158,7 +116,7 @@ def _held_while_waiting(subject: _Subject) -> Found:
                     )
 
 
-def _breaker_outside(subject: _Subject) -> Found:
+def _breaker_outside(subject: Subject) -> Found:
     """A breaker stands outside of the attempts: it counts all attempts of a call as one, and
     blames the first target for all."""
     for one in subject.top:
@@ -171,7 +129,63 @@ def _breaker_outside(subject: _Subject) -> Found:
                 )
 
 
-def _limit_never_reached(subject: _Subject) -> Found:
+def _coalesce_inside(subject: Subject) -> Found:
+    """A `Coalesce` stands inside of what makes attempts or holds places, so that each call has its
+    own; or inside of a limit that moves with what is told, which a flight can't foresee."""
+    for one in subject.top:
+        if not isinstance(one.layer, Coalesce):
+            continue
+        for other in subject.top[: one.at]:
+            if other.bound > 1:
+                what = f"each attempt of {other} on its own: a hedge joins what it should overtake"
+            elif isinstance(other.layer, Concurrency):
+                what = f"what holds a place of {other} for each call"
+            elif isinstance(other.layer, Timeout) and (other.layer.first_token or other.layer.idle):
+                what = f"calls whose deadlines {other} moves: who is slow to listen may lose them"
+            else:
+                continue
+            yield f"{one} shares {what}; put it outside of that", [other, one]
+
+
+def _balance_misplaced(subject: Subject) -> Found:
+    """A `Balance` stands outside of the attempts, which all go to the target that it chose once;
+    or inside of a limit, which then never learns what was chosen."""
+    for one in subject.top:
+        for maker in subject.repeating() if isinstance(one.layer, Balance) else ():
+            if maker.at > one.at:
+                yield (
+                    f"{one} chooses once for all attempts of {maker}, so that a failure is never "
+                    "balanced around; put it inside, so that it chooses for each",
+                    [one, maker],
+                )
+        for other in subject.top[: one.at] if isinstance(one.layer, Balance) else ():
+            if isinstance(other.layer, _OF_TARGETS) and other.layer.scope != "all":
+                yield (
+                    f"{other} is asked before {one} chooses, so it takes all its targets for the "
+                    "one that the call names; put it inside of that",
+                    [other, one],
+                )
+
+
+def _balance_waits(subject: Subject) -> Found:
+    """A call that a `Balance` could send elsewhere waits to be retried, since no `Fallback` names
+    another of its targets."""
+    for one in subject.top:
+        for maker in subject.repeating() if isinstance(one.layer, Balance) else ():
+            inside = [p for p in subject.inner if p.at == maker.at]
+            named = {
+                m for p in inside if isinstance(p.layer, Fallback) for m in targets_of(p.layer)
+            }
+            retries = any(isinstance(p.layer, Retry) for p in inside)
+            if maker.at < one.at and retries and not named.intersection(targets_of(one.layer)):
+                yield (
+                    f"after a failure {maker} waits, though {one} has other targets; name them in "
+                    "a Fallback beside the Retry, and they are asked at once",
+                    [maker, one],
+                )
+
+
+def _limit_never_reached(subject: Subject) -> Found:
     """A limit is longer than the total around it, so it never runs out."""
     for one, timeout in subject.timeouts():
         for name in ("total", "first_token", "idle"):
@@ -185,7 +199,7 @@ def _limit_never_reached(subject: _Subject) -> Found:
                 )
 
 
-def _hint_beyond_total(subject: _Subject) -> Found:
+def _hint_beyond_total(subject: Subject) -> Found:
     """A retry is to obey hints that the total around it has no time for."""
     default = attrs.fields(Retry).max_hint.default
     for one in subject.inner:
@@ -198,7 +212,7 @@ def _hint_beyond_total(subject: _Subject) -> Found:
             )
 
 
-def _same_target(subject: _Subject) -> Found:
+def _same_target(subject: Subject) -> Found:
     """A fallback names the model itself, or one target twice; none is asked a second time."""
     for one in subject.inner:
         if isinstance(one.layer, Fallback):
@@ -212,7 +226,7 @@ def _same_target(subject: _Subject) -> Found:
                     seen.append(model if isinstance(model, str) else None)
 
 
-def _layer_twice(subject: _Subject) -> Found:
+def _layer_twice(subject: Subject) -> Found:
     """Two equal layers."""
     for at, one in enumerate(subject.top):
         before = [other for other in subject.top[:at] if other.layer == one.layer]
@@ -220,21 +234,21 @@ def _layer_twice(subject: _Subject) -> Found:
             yield f"{one} is the same as {before[0]}", [before[0], one]
 
 
-def _provider_not_ready(subject: _Subject) -> Found:
+def _provider_not_ready(subject: Subject) -> Found:
     """A provider that is used can't be used here."""
     for one in subject.accounts:
         if one.state != "ready":
             yield f"the provider {one.name!r} is {one.state}: {one.reason}", []
 
 
-def _no_key(subject: _Subject) -> Found:
+def _no_key(subject: Subject) -> Found:
     """The key of a provider is not where it should be."""
     for one in subject.accounts:
         for where in one.lacking:
             yield f"the key of the provider {one.name!r} is not there: {where}", []
 
 
-def _readable_key(subject: _Subject) -> Found:
+def _readable_key(subject: Subject) -> Found:
     """A key stands in a file that others than its owner can read."""
     path = subject.config.path
     held = [name for name, o in subject.config.options.items() if _has_secret(o)]
@@ -252,12 +266,15 @@ def _has_secret(options: Mapping[str, Any]) -> bool:
     return any(isinstance(given, Secret) for given in options.values())
 
 
-RULES: Mapping[str, Callable[[_Subject], Found]] = {
+RULES: Mapping[str, Callable[[Subject], Found]] = {
     "nested-attempts": _nested_attempts,
     "no-total": _no_total,
     "limit-of-attempt-outside": _limit_of_attempt_outside,
     "held-while-waiting": _held_while_waiting,
     "breaker-outside": _breaker_outside,
+    "coalesce-inside": _coalesce_inside,
+    "balance-misplaced": _balance_misplaced,
+    "balance-waits": _balance_waits,
     "limit-never-reached": _limit_never_reached,
     "hint-beyond-total": _hint_beyond_total,
     "same-target": _same_target,
@@ -283,9 +300,9 @@ def advise(
         config, accounts = configured, accounts_of(configured, registry)
     else:
         config = Config(stack=tuple(configured))
-    top = tuple(_Stacked(one, f"stack[{at}]", at) for at, one in enumerate(config.stack or ()))
+    top = tuple(Stacked(one, f"stack[{at}]", at) for at, one in enumerate(config.stack or ()))
     inner = tuple(stacked for one in top for stacked in (one, *_within(one, registry)))
-    subject = _Subject(config, accounts, top, inner)
+    subject = Subject(config, accounts, top, inner)
     return tuple(
         Advice(name, message, tuple(one.path for one in about))
         for name, rule in RULES.items()
@@ -293,7 +310,7 @@ def advise(
     )
 
 
-def _within(one: _Stacked, plugins: Plugins) -> Iterator[_Stacked]:
+def _within(one: Stacked, plugins: Plugins) -> Iterator[Stacked]:
     for policy in layers_in(one.layer):
         name = name_of(policy, plugins) or type(policy).__qualname__
-        yield _Stacked(policy, f"{one.path}.{name}", one.at)
+        yield Stacked(policy, f"{one.path}.{name}", one.at)

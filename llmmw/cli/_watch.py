@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 import click
 
+from llmmw._explain import timeline
 from llmmw._ledger import AttemptFirst, AttemptSent, DownloadProgress, Event, Ledger
 from llmmw._response import Generation
 from llmmw.cli._run import tame
@@ -14,7 +15,7 @@ __all__ = ["Watch"]
 
 @attrs.define(eq=False)
 class Watch:
-    """An instrument for a single call that prints each line of `explain()` when it is true.
+    """An instrument for a single call that prints what `explain()` would say when it is true.
 
     `hold`: keep the lines back, since an answer is being written to the same terminal.
     """
@@ -32,7 +33,7 @@ class Watch:
 
     def show(self) -> None:
         """Print what was not printed yet."""
-        lines = self._ledger.explain().splitlines()
+        lines = timeline(self._ledger.events)
         for line in lines[self._shown :]:
             click.echo(tame(line), err=True)
         self._shown = len(lines)

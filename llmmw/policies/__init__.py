@@ -3,24 +3,30 @@
 from llmmw._attempts import FallbackTarget as FallbackTarget
 from llmmw._budget import Budget as Budget
 from llmmw.policies.attempts import Attempts as Attempts
+from llmmw.policies.balance import Balance as Balance
 from llmmw.policies.breaker import Breaker as Breaker
 from llmmw.policies.coalesce import Coalesce as Coalesce
 from llmmw.policies.concurrency import Concurrency as Concurrency
 from llmmw.policies.fallback import Fallback as Fallback
+from llmmw.policies.guard import Guard as Guard
 from llmmw.policies.hedge import Hedge as Hedge
+from llmmw.policies.instrument import Instrumentation as Instrumentation
 from llmmw.policies.rate_limit import RateLimit as RateLimit
 from llmmw.policies.retry import Retry as Retry
 from llmmw.policies.timeout import Timeout as Timeout
 
 __all__ = [
     "Attempts",
+    "Balance",
     "Breaker",
     "Budget",
     "Coalesce",
     "Concurrency",
     "Fallback",
     "FallbackTarget",
+    "Guard",
     "Hedge",
+    "Instrumentation",
     "RateLimit",
     "Retry",
     "Timeout",

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
 import attrs
@@ -51,6 +52,7 @@ class Circuit:
     open_max: float
     probes: int
     probe_limit: float
+    jitter: float = 0.0
     state: State = attrs.field(default="closed", init=False)
     since: float = attrs.field(default=0.0, init=False)
     until: float = attrs.field(default=math.inf, init=False)
@@ -77,9 +79,17 @@ class Circuit:
         self._probing.append(probe)
         return probe
 
-    def leave(self, permit: Permit, verdict: Verdict, now: float, hold: float = 0.0) -> None:
+    def leave(
+        self,
+        permit: Permit,
+        verdict: Verdict,
+        now: float,
+        hold: float = 0.0,
+        chance: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         """Give a permit back, with what became of the call. If the verdict is `held`, the
-        circuit opens for `hold` seconds."""
+        circuit opens for `hold` seconds; if it opens otherwise, `chance` draws a number from
+        [0, 1) for the jitter."""
         if permit in self._probing:
             self._probing.remove(permit)
         if verdict == "ignored" or permit.change != self.changes:
@@ -90,9 +100,9 @@ class Circuit:
             if verdict == "ok":
                 self.close(now)
             else:
-                self._open_again(now)
-        else:
-            self._count(verdict, now)
+                self._open_again(now, chance())
+        elif self._count(verdict, now):
+            self._open_again(now, chance())
 
     def wait(self, now: float) -> float | None:
         """Seconds until a refused call may go; of a half-open circuit, at the latest then."""
@@ -130,7 +140,8 @@ class Circuit:
         counted = {"calls": calls, "failed": failed, "probes": len(self._probing)}
         return {"state": self.state, "since": self.since, "until": until, **counted}
 
-    def _count(self, verdict: Verdict, now: float) -> None:
+    def _count(self, verdict: Verdict, now: float) -> bool:
+        """Whether it is too much now."""
         slots = self._slots
         if not slots or not 0 <= now - slots[-1].begin < self.window / _SLOTS:
             slots.append(_Slot(now))
@@ -138,16 +149,15 @@ class Circuit:
             slots[-1].ok += 1
             if len(slots) > _SLOTS:
                 self.counts(now)
-            return
+            return False
         slots[-1].failed += 1
         calls, failed = self.counts(now)
-        if calls >= self.calls and failed >= self.share * calls:
-            self._open_again(now)
+        return calls >= self.calls and failed >= self.share * calls
 
-    def _open_again(self, now: float) -> None:
+    def _open_again(self, now: float, chance: float) -> None:
         self._openings += 1
         grown = self.open_for * 2.0 ** min(self._openings - 1, 60)
-        self._open(now, min(self.open_max, grown))
+        self._open(now, min(self.open_max, grown) * (1 - self.jitter * chance))
 
     def _open(self, now: float, seconds: float) -> None:
         self.until = now + seconds

@@ -17,6 +17,7 @@ established libraries do otherwise.
 from __future__ import annotations
 
 import math
+import random
 from typing import Any, Literal
 
 import attrs
@@ -29,6 +30,7 @@ from llmmw._response import Response
 from llmmw.errors import (
     AuthenticationFailed,
     CallShed,
+    ConfigError,
     ConnectionFailed,
     DeadlineExceeded,
     LLMError,
@@ -78,6 +80,8 @@ class Breaker:
         window: seconds; what is older is forgotten, in steps of a tenth.
         open_for: seconds until the first probe; doubled whenever a probe fails.
         open_max: seconds; the longest such time.
+        jitter: the share of such a time that chance may take off it, so that programs which met
+            the same outage do not probe as one.
         probes: how many calls may probe at once. The first that ends decides.
         probe_limit: seconds after which a probe that has not ended makes room for another.
         hold: seconds that it stays open after `QuotaExhausted` or `AuthenticationFailed`, where
@@ -90,6 +94,7 @@ class Breaker:
     window: float = attrs.field(default=30.0, validator=_options.seconds(0.001))
     open_for: float = attrs.field(default=5.0, validator=_options.seconds(0))
     open_max: float = attrs.field(default=60.0, validator=_options.seconds(0))
+    jitter: float = attrs.field(default=0.25, validator=_options.seconds(0))
     probes: int = attrs.field(default=1, validator=_options.whole(1))
     probe_limit: float = attrs.field(default=30.0, validator=_options.seconds(0.001))
     hold: float = attrs.field(default=300.0, validator=_options.seconds(0))
@@ -109,6 +114,7 @@ class Breaker:
                 open_max=self.open_max,
                 probes=self.probes,
                 probe_limit=self.probe_limit,
+                jitter=self.jitter,
             )
 
         return Destinations(self.scope, make)
@@ -135,13 +141,18 @@ class Breaker:
             raise
         finally:
             changes = circuit.changes
-            circuit.leave(permit, verdict, trio.current_time(), hold)
+            chance = random.random if call.host is None else call.host.random.random
+            circuit.leave(permit, verdict, trio.current_time(), hold, chance)
             if circuit.changes != changes:
                 _tell(call, name, circuit, why)
 
     def _hold(self, error: LLMError) -> float:
         told = error.retry_after
         return told if told is not None and 0 <= told < math.inf else self.hold
+
+    def __attrs_post_init__(self) -> None:
+        if self.jitter > 1:
+            raise ConfigError(f"Breaker(jitter={self.jitter!r}): expected a number from 0 to 1")
 
     def isolate(self, destination: str) -> None:
         """Shed all calls to a model or provider until `close`, in a running trio program."""

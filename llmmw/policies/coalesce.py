@@ -17,6 +17,9 @@ the origin; there a caller can't leave, and nothing is told before the end.)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import attrs
 
 from llmmw._call import Call
@@ -29,7 +32,7 @@ from llmmw._tasks import Host
 __all__ = ["Coalesce"]
 
 
-@attrs.frozen(cache_hash=True)
+@attrs.frozen(eq=False)
 class _Question:
     """What identical calls have in common. The request itself and not its `key()`, which would
     encode all of a long conversation, or an image, for every call."""
@@ -40,6 +43,38 @@ class _Question:
     request: Request
     tenant: str
     sample: int
+    _hash: int = attrs.field(init=False)
+
+    @_hash.default
+    def _find_hash(self) -> int:
+        return hash((self.request, self.tenant, self.sample))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            type(other) is type(self)
+            and self.host is other.host
+            and self.next is other.next
+            and (self.tenant, self.sample) == (other.tenant, other.sample)
+            and self.request == other.request
+            and _same(self.request, other.request)
+        )
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two equal values are the same in JSON, too, where 1 is not true."""
+    if one is other or isinstance(one, (str, bytes)):
+        return True
+    if isinstance(one, bool) or isinstance(other, bool):
+        return False
+    if isinstance(one, Mapping):
+        return all(_same(item, other[name]) for name, item in one.items())
+    if isinstance(one, (list, tuple)):
+        return all(map(_same, one, other))
+    names = [field.name for field in getattr(type(one), "__attrs_attrs__", ()) if field.eq]
+    return all(_same(getattr(one, name), getattr(other, name)) for name in names)
 
 
 @attrs.frozen
@@ -48,7 +83,8 @@ class Coalesce:
 
     It belongs outside of everything that makes, delays or limits attempts. The flight streams if
     the first of its calls does; a call that listens to one that does not stream is told the answer
-    at its end. The flight has the latest deadline of the calls that wait for it.
+    at its end. The flight has the latest deadline of the calls that wait for it. When the answer
+    comes, the one of them that has waited longest pays; to the others it is `joined`.
 
     Where an answer breaks off, a retry inside begins it anew, and `on_interrupt` of each call says
     what that means to it: with `error`, a call that was told something gets `StreamInterrupted`

@@ -83,7 +83,8 @@ class RateLimit:
         priority: of a call; higher ones go first, equal ones as they come. Default: all equal.
         estimate: counts the input tokens of a request, in place of the estimate above.
         output_estimate: tokens of an answer, where the request does not bound it.
-        prices: before the built-in ones, by target, or a file of them; see `llmmw.Prices`.
+        prices: before those of the client and the built-in ones, by target, or a file of them;
+            see `llmmw.Prices`.
     """
 
     requests: float | None = attrs.field(default=None, validator=_options.above_zero)
@@ -127,28 +128,31 @@ class RateLimit:
         name = self._accounts.name(call)
         now = trio.current_time()
         account = self._accounts.of(name, now)
-        costs = [self._seconds(one, amount) for one, amount in self._expected(request).items()]
+        costs = [self._seconds(one, amount) for one, amount in self._expected(call).items()]
         ticket = account.take(costs, now) or await self._wait(call, name, account, costs)
         spent: Amounts | None = None
+        told: LLMError | Response | None = None
         try:
-            response = await next(call)
-            spent = _NOTHING if response.joined else self._used(request.model, response.usage)
-            self._learn(account, response)
+            told = response = await next(call)
+            spent = _NOTHING if response.joined else self._used(call, response.usage)
             return response
         except LLMError as error:
-            spent = self._failed(call, account, error)
+            told, spent = error, self._failed(call, error)
             raise
         finally:
             if spent is None:  # cancelled, or the caller's listener failed
                 spent = {} if _left_us(call) else _NOTHING
             real = [self._seconds(one, spent.get(one)) for one in self._rates]
             account.settle(ticket, real, trio.current_time())
+            if told is not None and spent is not _NOTHING:
+                self._learn(call, account, told)  # last, so that no refund goes beyond it
 
     def _seconds(self, name: str, amount: float | None) -> Any:
         return None if amount is None else min(amount / self._rates[name], _LONGEST)
 
-    def _expected(self, request: Request) -> dict[str, float]:
-        """What a request is estimated to take of each limit that there is."""
+    def _expected(self, call: Call) -> dict[str, float]:
+        """What a call is estimated to take of each limit that there is."""
+        request = call.request
         found: dict[str, float] = {}
         tokens, made = 0.0, output_estimate(request, self.output_estimate)
         if "input_tokens" in self._rates or "money" in self._rates:
@@ -159,58 +163,71 @@ class RateLimit:
                 found[name] = 1.0
             elif name == "money":
                 usage = Usage(input_tokens=math.ceil(tokens), output_tokens=made)
-                found[name] = self._price(request.model, usage)
+                found[name] = self._foretold(call, usage)
             else:
                 found[name] = tokens if name == "input_tokens" else made
         return found
 
-    def _price(self, target: str, usage: Usage) -> float:
-        cost = self._table.cost(target, usage)
+    def _cost(self, call: Call, usage: Usage) -> float | None:
+        """What tokens cost: by the policy's own prices, else by the client's."""
+        target = call.request.model
+        cost, row = usage.cost, None
+        if cost is None and "money" in self._rates:
+            row = self._table.row(target)
+            if call.host is not None and (row is None or self.prices is None):
+                row = call.host.price(target)
+            cost = None if row is None else row.cost(usage)
+        return None if cost is None else float(cost)
+
+    def _foretold(self, call: Call, usage: Usage) -> float:
+        cost, target = self._cost(call, usage), call.request.model
         if cost is None:
             raise ConfigError(
                 f"RateLimit(money={self.money:g}): the price of {target!r} is unknown; say it: "
-                f'prices={{"{target}": {{"input": "…", "output": "…"}}}}, in US dollars for a '
-                "million tokens"
+                f'Client(prices={{"{target}": {{"input": "…", "output": "…"}}}}), in US dollars '
+                "for a million tokens"
             )
-        return float(cost)
+        return cost
 
-    def _used(self, target: str, usage: Usage | None) -> Amounts:
+    def _used(self, call: Call, usage: Usage | None) -> Amounts:
         """What an answered attempt has used, as far as it was told."""
         if usage is None:
             return {"requests": 1.0}
-        cost = self._table.cost(target, usage) if "money" in self._rates else None
         return {
             "requests": 1.0,
             "input_tokens": usage.input_tokens,
             "output_tokens": usage.output_tokens,
-            "money": None if cost is None else float(cost),
+            "money": self._cost(call, usage),
         }
 
-    def _failed(self, call: Call, account: Account, error: LLMError) -> Amounts:
-        """What a failed attempt has used; and what its error says of the limits."""
+    def _failed(self, call: Call, error: LLMError) -> Amounts:
+        """What a failed attempt has used."""
         if isinstance(error, CallShed) or not _left_us(call):
             return _NOTHING
-        if isinstance(error, RateLimited):
-            now, hint = trio.current_time(), error.retry_after
-            for place in range(len(self._rates)):
-                account.lower(place, 0.0, now)
-            if hint is not None and 0 < hint < math.inf:
-                account.freeze(now + hint, now)
         if error.processed is False:
             return {**_NOTHING, "requests": 1.0}
-        return self._used(call.request.model, error.partial.usage if error.partial else None)
+        return self._used(call, error.partial.usage if error.partial else None)
 
-    def _learn(self, account: Account, response: Response) -> None:
+    def _learn(self, call: Call, account: Account, told: LLMError | Response) -> None:
         """Believe the host that it has no more left than it says."""
-        told = response.http.rate if response.http is not None else {}
-        for key, left in told.items():
+        now = trio.current_time()
+        if isinstance(told, RateLimited):
+            for place in range(len(self._rates)):
+                account.lower(place, 0.0, now, now)
+            if told.retry_after is not None and 0 < told.retry_after < math.inf:
+                account.freeze(now + told.retry_after, now)
+        if isinstance(told, LLMError) or told.http is None:
+            return
+        # Hosts count a request when it comes, and its answer may have taken a minute since.
+        then = now if call.attempt.sent is None else min(call.attempt.sent, now)
+        for key, left in told.http.rate.items():
             what, _, fact = key.rpartition("_")
             what = what.partition("_per_")[0]
             if fact != "remaining" or type(left) not in {int, float} or not 0 <= left < math.inf:
                 continue
             for place, name in enumerate(self._rates):
                 if what in {name, _TOLD_AS.get(name)}:
-                    account.lower(place, left / self._rates[name], trio.current_time())
+                    account.lower(place, left / self._rates[name], then, now)
 
     async def _wait(self, call: Call, name: str, account: Account, costs: Costs) -> Ticket:
         """Wait for the turn of a call.

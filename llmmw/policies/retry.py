@@ -28,7 +28,7 @@ __all__ = ["Retry"]
 
 @attrs.frozen
 class Retry:
-    """Try again after an error that is `retryable`.
+    """Try again after an error that is `retryable`, and after `CallShed` if it says when.
 
     As a middleware of its own it goes on with the same target; inside `Attempts` it shares one
     plan with others.
@@ -57,8 +57,10 @@ class Retry:
         return chance * min(self.cap, self.base * 2.0 ** min(failures - 1, 60))
 
     def propose(self, history: History, now: float) -> Start | None:
-        """A target used before, the least failed first; of equals, one that asked to wait last."""
-        if sum(r.reason == "retry" and r.counts for r in history.records) >= self.retries:
+        """A target used before, the least failed first; of equals, one that asked to wait last; and
+        last of all one that nothing was sent to."""
+        made = [record for record in history.records if record.reason == "retry"]
+        if sum(r.counts for r in made) >= self.retries or len(made) >= 2 * self.retries:
             return None
         ready = []
         for order, target in enumerate(history.targets):
@@ -66,7 +68,8 @@ class Retry:
             at = self._ready(records)
             if at is not None and max(at, now) < history.latest and target not in history.refused:
                 hinted = records[-1].error is not None and bool(records[-1].error.retry_after)
-                ready.append((len(records), hinted and at > now, order, at, target, hinted))
+                unsent = not records[-1].counts
+                ready.append((unsent, len(records), hinted and at > now, order, at, target, hinted))
         if not ready:
             return None
         *_, order, at, target, hinted = min(ready)
@@ -76,9 +79,12 @@ class Retry:
     def _ready(self, records: list[Record]) -> float | None:
         """When the target of these attempts may be asked again; `None` is never."""
         last = records[-1] if records else None
-        if last is None or last.error is None or last.ended is None or not last.error.retryable:
+        if last is None or last.error is None or last.ended is None:
             return None
         hint = last.error.retry_after
+        # A circuit that is open, or a limiter that is full, may say when it will be different.
+        if not (last.error.retryable or (hint and not last.counts)):
+            return None
         if hint is None:
             failures = sum(record.error is not None and record.counts for record in records)
             return last.ended + self.backoff(failures, last.chance)

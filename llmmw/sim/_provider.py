@@ -6,51 +6,26 @@ in the caller's task would absorb a pending cancellation and hide ties.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, TypeAlias
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import attrs
 import trio
 
 from llmmw._call import Call
+from llmmw._deltas import ResponseStart
 from llmmw._listen import ResponseBuilder
 from llmmw._provider import Provider
-from llmmw._request import CountTokens, Embed, Score
-from llmmw._response import Embeddings, Finish, Response, Scores, TokenCount, Usage
+from llmmw._request import CountTokens, Embed, Request, Score
+from llmmw._response import Embeddings, Finish, Response, Scores, TokenCount
 from llmmw._tasks import open_nursery
-from llmmw.errors import LLMError, NotFound
+from llmmw.errors import LLMError
+from llmmw.sim._script import Script, Scripted, Turns
 
-__all__ = ["Script", "Seen", "SimulatedProvider"]
+__all__ = ["Seen", "SimulatedProvider"]
 
-
-@attrs.frozen(kw_only=True)
-class Script:
-    """What one attempt does.
-
-    Args:
-        first: seconds to the first piece (or to the error, if there is none).
-        gap: seconds between two pieces, and from the last to the end.
-        pieces: the text, piece by piece.
-        error: what it ends with after its pieces, in place of an answer.
-        hangs: it never ends after its pieces.
-    """
-
-    first: float = 0.0
-    gap: float = 0.0
-    pieces: tuple[str, ...] = attrs.field(default=("ok",), converter=tuple)
-    error: Callable[[], LLMError] | None = None
-    hangs: bool = False
-
-    @property
-    def text(self) -> str:
-        """The text of all pieces."""
-        return "".join(self.pieces)
-
-    @property
-    def seconds(self) -> float:
-        """How long it takes to its end."""
-        return math.inf if self.hangs else self.first + self.gap * len(self.pieces)
+_STOP = Finish("stop")
 
 
 @attrs.frozen
@@ -65,59 +40,61 @@ class Seen:
     detail: str = ""
 
 
-Scripted: TypeAlias = Sequence[Script] | Callable[[Call, int], Script]
-"""Scripts, one after the other; or a function of the call and of how many came before it."""
-
-
 @attrs.define(eq=False)
 class SimulatedProvider(Provider):
-    """Answers by scripts: of each model, the n-th attempt gets the n-th script, and the last
-    script goes on for ever.
+    """Answers by scripts.
+
+    ::
+
+        SimulatedProvider({"a": "hello"})
+        SimulatedProvider({"a": [Script(error=Fault("busy")), "hello"]})
+        SimulatedProvider({"a": {"Who?": "me", re.compile("^What"): "that"}})
 
     Args:
-        scripts: the scripts of each model, or a function that gives them; a model that is not
-            there is `NotFound`.
+        scripts: what each model does, by its name or by a regular expression: a text; a script;
+            several, of which the n-th attempt gets the n-th, and the last goes on for ever; a
+            function; or a mapping from prompts to these. A model that is not there is `NotFound`,
+            a prompt that is not is a `BadRequest`. It may be changed at any time.
+        records: keep what is seen, piece by piece; long simulations leave it.
+        greets: it says that it begins before it has any content.
     """
 
-    scripts: Mapping[str, Scripted] = attrs.field(factory=dict)
+    scripts: Mapping[Any, Scripted] = attrs.field(factory=dict)
     name: str = attrs.field(default="sim", kw_only=True)
+    records: bool = attrs.field(default=True, kw_only=True)
+    greets: bool = attrs.field(default=False, kw_only=True)
     seen: list[Seen] = attrs.field(factory=list, init=False)
     live: int = attrs.field(default=0, init=False)
     """How many attempts are open now."""
-    _counts: dict[str, int] = attrs.field(factory=dict, init=False)
-    _opened: int = attrs.field(default=0, init=False)
+    _turns: Turns = attrs.field(factory=Turns, init=False)
+    _numbers: int = attrs.field(default=0, init=False)
+    _counts: dict[str, Counter[str]] = attrs.field(factory=dict, init=False)
 
     @property
     def opened(self) -> list[Seen]:
         """The attempts, in the order in which they were opened."""
         return [seen for seen in self.seen if seen.what == "opened"]
 
-    def _next(self, call: Call) -> Script:
-        model = call.request.model_name
-        scripts = self.scripts.get(model)
-        if not scripts:
-            known = ", ".join(sorted(self.scripts)) or "none"
-            raise NotFound(f"the world has no model {model!r}; it has {known}")
-        count = self._counts.get(model, 0)
-        self._counts[model] = count + 1
-        if callable(scripts):
-            return scripts(call, count)
-        return scripts[min(count, len(scripts) - 1)]
+    def statistics(self) -> dict[str, dict[str, int]]:
+        """Of each model: how many attempts were `opened`, and how many ended `ok`, `cancelled`,
+        or with an error, by its name."""
+        return {model: dict(counts) for model, counts in self._counts.items()}
 
     async def __call__(self, call: Call) -> Response:
         model = call.request.model_name
-        script = self._next(call)
-        self._opened += 1
-        number = self._opened
-
-        def see(what: Literal["opened", "read", "ended"], detail: str = "") -> None:
-            self.seen.append(Seen(trio.current_time(), what, number, model, detail))
-
-        see("opened")
+        script = self._turns.next(self.scripts, call)
+        self._numbers = number = self._numbers + 1
+        counts = self._counts.get(model)
+        if counts is None:
+            counts = self._counts[model] = Counter()
+        counts["opened"] += 1
+        self._see("opened", number, model)
         self.live += 1
         outcome = "cancelled"
         try:
-            response = await self._answer(call, script, see)
+            if self.greets and call.listener is not None:
+                await call.listener(ResponseStart(model=model, provider=self.name))
+            response = await self._answer(call, script, number)
             outcome = "ok"
             return response
         except LLMError as error:
@@ -125,11 +102,17 @@ class SimulatedProvider(Provider):
             raise
         finally:
             self.live -= 1
-            see("ended", outcome)
+            counts[outcome] += 1
+            self._see("ended", number, model, outcome)
 
-    async def _answer(
-        self, call: Call, script: Script, see: Callable[[Literal["read"], str], None]
-    ) -> Response:
+    def _see(
+        self, what: Literal["opened", "read", "ended"], number: int, model: str, detail: str = ""
+    ) -> None:
+        if self.records:
+            self.seen.append(Seen(trio.current_time(), what, number, model, detail))
+
+    async def _answer(self, call: Call, script: Script, number: int) -> Response:
+        request = call.request
         send, receive = trio.open_memory_channel[str | LLMError](0)
         builder = ResponseBuilder(call, self.name)
         async with open_nursery() as nursery:
@@ -137,9 +120,15 @@ class SimulatedProvider(Provider):
             async for piece in receive:
                 if isinstance(piece, LLMError):
                     raise piece
-                see("read", piece)
+                self._see("read", number, request.model_name, piece)
                 await builder.text(piece)
-        request = call.request
+        other = self._other(request)
+        if other is not None:
+            return other
+        return await builder.finish(_STOP, usage=script.usage_of(request))
+
+    def _other(self, request: Request) -> Response | None:
+        """The response to what asks for no text."""
         if isinstance(request, Embed):
             vectors = [[float(len(text))] for text in request.inputs]
             return Embeddings(vectors=vectors, provider=self.name, model=request.model_name)
@@ -149,16 +138,17 @@ class SimulatedProvider(Provider):
         if isinstance(request, CountTokens):
             words = sum(len(message.text.split()) for message in request.messages)
             return TokenCount(tokens=words, provider=self.name, model=request.model_name)
-        usage = Usage(input_tokens=1, output_tokens=len(script.pieces))
-        return await builder.finish(Finish("stop"), usage=usage)
+        return None
 
 
 async def _deliver(script: Script, send: trio.MemorySendChannel[str | LLMError]) -> None:
     with send:
-        await trio.sleep(script.first)
-        for piece in script.pieces:
+        if script.first:
+            await trio.sleep(script.first)
+        for piece, gap in script.timed:
             await send.send(piece)
-            await trio.sleep(script.gap)
+            if gap:
+                await trio.sleep(gap)
         if script.hangs:
             await trio.sleep_forever()
         if script.error is not None:

@@ -78,6 +78,14 @@ class Entry:
         """Whether it takes a place in the bound."""
         return not isinstance(self.error, CallShed)
 
+    @property
+    def delivered(self) -> bool:
+        """Whether its response went up all the way: no guard rejected it, nothing cut it off."""
+        entry: Entry | None = self
+        while entry is not None and entry.outcome == "ok":
+            entry = entry.parent
+        return entry is None
+
     def below(self) -> Iterator[Entry]:
         """This entry and all inside it."""
         yield self
@@ -130,11 +138,16 @@ class CallTrace:
 
     def lost(self, entry: Entry | None) -> bool:
         """Whether it is, or is a part of, an attempt that lost to another."""
+        return self.loser(entry) is not None
+
+    def loser(self, entry: Entry | None) -> Entry | None:
+        """The attempt that lost to another and that this is, or is a part of."""
+        found = None
         while entry is not None:
             if entry.call.attempt.number in self.superseded:
-                return True
+                found = entry
             entry = entry.parent
-        return False
+        return found
 
     @property
     def listens(self) -> bool:

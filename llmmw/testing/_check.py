@@ -1,4 +1,4 @@
-"""One line for an author of a policy: `assert_laws(lambda: [MyPolicy()])`."""
+"""One line for an author of a policy: `assert_laws(my_policy)`."""
 
 from __future__ import annotations
 
@@ -7,21 +7,11 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from llmmw.testing._laws import LAWS
-from llmmw.testing._laws_flight import FLIGHT_LAWS
-from llmmw.testing._laws_limits import LIMIT_LAWS
-from llmmw.testing._laws_stream import STREAM_LAWS
-from llmmw.testing._laws_time import TIME_LAWS
-from llmmw.testing._trace import Trace
-from llmmw.testing._world import MakeStack, World, run_world
+from llmmw.testing._subject import MakeStack, Subject, maker_of
+from llmmw.testing._table import check_laws
+from llmmw.testing._world import World, run_world
 
 __all__ = ["assert_laws", "check_laws", "examples_of"]
-
-
-def check_laws(trace: Trace) -> None:
-    """Raise `AssertionError` with the number of the first law that a trace breaks."""
-    for law in (*LAWS, *TIME_LAWS, *STREAM_LAWS, *LIMIT_LAWS, *FLIGHT_LAWS):
-        law(trace)
 
 
 def examples_of(count: int) -> int:
@@ -30,23 +20,24 @@ def examples_of(count: int) -> int:
 
 
 def assert_laws(
-    make_stack: MakeStack,
+    subject: Subject,
     *,
     examples: int = 200,
     seed: int = 0,
     also: Callable[[World, MakeStack], object] | None = None,
     **options: Any,
 ) -> Counter[str]:
-    """Check that a stack obeys the laws in so many drawn worlds.
+    """Check that a policy, or a stack of several, obeys the laws in so many drawn worlds.
 
     Its calls go to `sim:a`; `sim:b` and `sim:c` are there to fall back on. Needs Hypothesis, that
     is, the extra `llmmw[testing]`.
 
     Args:
-        make_stack: makes the stack anew for each world, outermost first.
+        subject: a middleware, or a stack of them, outermost first: each world has a copy. Or a
+            class or function that makes one.
         examples: how many worlds.
         seed: which worlds; the same ones for the same number, as far as Hypothesis can do that.
-        also: a further law, called with each world and `make_stack`.
+        also: a further law, called with each world and what makes the stack.
         options: settings of Hypothesis.
 
     Returns:
@@ -62,6 +53,7 @@ def assert_laws(
 
     from llmmw.testing._strategies import worlds
 
+    make_stack = maker_of(subject)
     met: Counter[str] = Counter()
     chosen: dict[str, Any] = {
         "max_examples": examples_of(examples),

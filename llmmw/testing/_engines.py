@@ -7,14 +7,15 @@ from typing import Any, Literal
 
 import attrs
 
+from llmmw._attempts import aimed
 from llmmw._budget import Budget
 from llmmw._ledger import BudgetRefused, Event, WaitStarted
 from llmmw._request import Request
-from llmmw.errors import LLMError
+from llmmw.errors import CallShed, LLMError
 from llmmw.policies import Attempts, Fallback, Hedge, Retry
 from llmmw.testing._calls import CallTrace, Entry
 
-__all__ = ["Engine", "Group", "Option", "engine_of"]
+__all__ = ["Engine", "Group", "Option", "engine_of", "may_pass"]
 
 
 @attrs.frozen
@@ -54,6 +55,11 @@ def _bound(layer: Attempts) -> int:
     return layer.max_attempts or 1 + sum(policy.extra for policy in layer.policies)
 
 
+def may_pass(error: LLMError) -> bool:
+    """Whether a retry may follow an error: also one that was never sent, if it says when."""
+    return error.retryable or (isinstance(error, CallShed) and bool(error.retry_after))
+
+
 @attrs.frozen
 class Option:
     """Another attempt that an engine could make."""
@@ -80,13 +86,17 @@ class Group:
 
     def error(self, attempt: Entry) -> LLMError | None:
         """What an attempt failed with; nothing if it lost to another."""
-        if self.call.lost(attempt) or not isinstance(attempt.error, LLMError):
+        if self.lost(attempt) or not isinstance(attempt.error, LLMError):
             return None
         return attempt.error
 
+    def lost(self, attempt: Entry) -> bool:
+        """Whether it lost to another of them; all of them may be a part of one that lost."""
+        return attempt.call.attempt.number in self.call.superseded
+
     def counts(self, attempts: Iterable[Entry]) -> int:
         """How many of these take a place in the bound."""
-        return sum(a.counts or self.call.lost(a) for a in attempts)
+        return sum(a.counts or self.lost(a) for a in attempts)
 
     def opened(self, order: int) -> list[Entry]:
         """The attempts opened before."""
@@ -100,7 +110,7 @@ class Group:
     def alive(self, order: int) -> list[Entry]:
         """The attempts that still went on then and could win."""
         failed = self.failed(order)
-        return [a for a in self.opened(order) if a not in failed and not self.call.lost(a)]
+        return [a for a in self.opened(order) if a not in failed and not self.lost(a)]
 
     def moments(self) -> Iterator[tuple[int, Entry, Entry | None]]:
         """Each time when all attempts so far had failed: the order of what followed, the last
@@ -114,7 +124,10 @@ class Group:
 
     def told_before(self, order: int) -> bool:
         """Whether its caller had heard something by then, and will not hear it again. To a
-        shared flight, its waiters are the caller, and the flight agrees for them."""
+        shared flight, its waiters are the caller, and the flight agrees for them; to a part of
+        an attempt that lost, the attempt beside it is nobody."""
+        if self.call.lost(self.entry):
+            return False
         return self.entry.call.on_interrupt == "error" and self.call.told_before(order)
 
     def events(self, kind: type[Event]) -> list[Event]:
@@ -146,14 +159,15 @@ class Group:
         requests = {original.model: original}
         layers = (self.engine.fallback, self.engine.hedge)
         for target in (t for layer in layers if layer for t in layer.targets):
-            if isinstance(target, str):
-                request = original.replace(model=target)
-            elif callable(target):
-                request = target(original)
-            else:
-                request = original.replace(**target)
+            request = aimed(target, original)
             requests.setdefault(request.model, request)
         return requests
+
+    def named(self, hedge: Hedge) -> list[str]:
+        """The targets that a hedge may go to, beside those that were asked already."""
+        fallback = self.engine.fallback
+        targets = hedge.targets or (fallback.targets if fallback else ())
+        return [aimed(target, self.entry.request).model for target in targets]
 
     def options(self, order: int) -> list[Option]:
         """What the engine may do when all attempts so far have failed, whatever the time."""
@@ -162,13 +176,13 @@ class Group:
     def _retries(self, order: int) -> Iterator[Option]:
         retry = self.engine.retry
         opened = self.opened(order)
-        used = self.counts(a for a in opened if a.call.attempt.reason == "retry")
-        if retry is None or used >= retry.retries:
+        made = [a for a in opened if a.call.attempt.reason == "retry"]
+        if retry is None or self.counts(made) >= retry.retries or len(made) >= 2 * retry.retries:
             return
         for target in dict.fromkeys(a.target for a in opened):
             here = [a for a in opened if a.target == target]
             error = self.error(here[-1])
-            if error is None or not error.retryable:
+            if error is None or not may_pass(error):
                 continue
             hint = error.retry_after
             if hint is None:
@@ -193,10 +207,12 @@ class Group:
         """The options that time, bound and budget allow, when all attempts so far have failed."""
         last = self.failed(order)[-1]
         full = self.counts(self.opened(order)) >= self.engine.bound
-        if full or self.call.told_before(last.ended_order):
+        if full or (not self.call.lost(self.entry) and self.call.told_before(last.ended_order)):
             return []
         if self.engine.hedge and last.ended_order < self.call.stopped_order < order:
             return []  # the task that goes on has heard of it by then
+        if self.call.stopped == last.ended and self.call.stopped_order < order:
+            return []  # in the same instant, and maybe in another task
         refused = self.refused(last)
         return [
             option

@@ -106,6 +106,7 @@ def law_63(trace: Trace) -> None:
         for waiter in flight.waiters:
             demand("L63", _asked(flight) == _question(waiter.call), "joined another question")
             _same_story(flight, waiter)
+        _one_pays(flight)
 
 
 def _question(call: CallTrace) -> str:
@@ -137,9 +138,17 @@ def _same_story(flight: _Flight, waiter: _Waiter) -> None:
         demand("L63", flight.work.outcome == "ok", "an answer without its flight's")
         same = waiter.entry.response == flight.work.response
         demand("L63", same, "another answer than that of the flight")
-        joined = flight.waiters[0] is not waiter
-        said = waiter.entry.response is not None and waiter.entry.response.joined
-        demand("L63", said == joined, "the answer does not say who pays for it")
+
+
+def _one_pays(flight: _Flight) -> None:
+    """The answer is booked to who had waited longest when it came."""
+    over = flight.work.ended_order
+    aboard = [w for w in flight.waiters if w.entry.ended_order > over < _cut_at(flight, w)[1]]
+    for waiter in flight.waiters:
+        if waiter.entry.outcome == "ok" and waiter.entry.response is not None:
+            pays = waiter is aboard[0]
+            said = waiter.entry.response.joined
+            demand("L63", said != pays, "the answer does not say who pays for it")
 
 
 def law_64(trace: Trace) -> None:

@@ -14,7 +14,7 @@ from llmmw.policies import Breaker, Concurrency
 from llmmw.testing._laws import demand
 from llmmw.testing._trace import CallTrace, Entry, Trace
 
-__all__ = ["LIMIT_LAWS", "law_41", "law_55"]
+__all__ = ["LIMIT_LAWS", "Site", "law_41", "law_55", "sites"]
 
 _STEPS = {("closed", "open"), ("open", "half-open"), ("half-open", "closed"), ("half-open", "open")}
 _END = 1 << 60
@@ -30,7 +30,7 @@ class _Change:
 
 
 @attrs.define(eq=False)
-class _Site:
+class Site:
     """What a layer saw of one destination: the calls that came to it there."""
 
     layer: Any
@@ -55,16 +55,17 @@ class _Site:
         return found
 
 
-def _sites(trace: Trace, kind: type) -> Iterator[_Site]:
+def sites(trace: Trace, kind: type) -> Iterator[Site]:
+    """What each layer of a kind saw of each destination."""
     depths = [depth for depth, layer in enumerate(trace.stack) if type(layer) is kind]
     for depth in depths:
-        found: dict[str, _Site] = {}
+        found: dict[str, Site] = {}
         layer = trace.stack[depth]
         for call in trace.calls:
             for entry in call.entries:
                 if entry.depth == depth:
                     name = _name(layer.scope, entry.target)
-                    found.setdefault(name, _Site(layer, name)).visits.append(entry)
+                    found.setdefault(name, Site(layer, name)).visits.append(entry)
             if kind is Breaker:
                 for name, change in _changes(call, depth):
                     found[name].changes.append(change)
@@ -84,16 +85,17 @@ def _changes(call: CallTrace, depth: int) -> Iterator[tuple[str, _Change]]:
             here = [e for e in call.entries if e.depth == depth and e.opened_order < order]
             mine = [e for e in here if e.ended_order > order]  # the breaker writes, then it ends
             mine = [e for e in mine if event.destination in {e.target, _name("provider", e.target)}]
+            mine = [e for e in mine if e.call.attempt.number == event.parent]
             yield event.destination, _Change(event, order, mine[-1] if mine else None)
 
 
-def _circuits(trace: Trace) -> Iterator[_Site]:
+def _circuits(trace: Trace) -> Iterator[Site]:
     """The sites of the breaker. With two of them, nobody could tell whose an event is."""
     if sum(type(layer) is Breaker for layer in trace.stack) == 1:
-        yield from _sites(trace, Breaker)
+        yield from sites(trace, Breaker)
 
 
-def _between(site: _Site, at: int) -> list[Entry]:
+def _between(site: Site, at: int) -> list[Entry]:
     """What was let through between one change and the next."""
     begin = site.changes[at].order
     end = site.changes[at + 1].order if at + 1 < len(site.changes) else _END
@@ -193,7 +195,7 @@ def law_44(trace: Trace) -> None:
 def law_53(trace: Trace) -> None:
     """An adaptive limit stays within its bounds, answers never lower it, drops never raise it,
     and (L56) what says nothing of it changes nothing."""
-    for site in _sites(trace, Concurrency):
+    for site in sites(trace, Concurrency):
         layer, limit = site.layer, site.statistics()["limit"]
         if layer.limit is not None:
             demand("L53", limit == layer.limit, f"a fixed limit of {layer.limit} became {limit}")
@@ -210,7 +212,7 @@ def law_53(trace: Trace) -> None:
 
 def law_54(trace: Trace) -> None:
     """Never more calls inside than there are places."""
-    for site in _sites(trace, Concurrency):
+    for site in sites(trace, Concurrency):
         places = site.layer.limit or site.layer.most
         for entry in site.inside:
             now = entry.opened_order
@@ -220,7 +222,7 @@ def law_54(trace: Trace) -> None:
 
 def law_55(trace: Trace) -> None:
     """When all is quiet no place is held and nobody waits."""
-    for site in _sites(trace, Concurrency):
+    for site in sites(trace, Concurrency):
         left = site.statistics()
         demand("L55", left["in_flight"] == 0, f"{left['in_flight']} places were never given back")
         demand("L55", left["waiting"] == 0, f"{left['waiting']} wait for ever")
@@ -229,7 +231,7 @@ def law_55(trace: Trace) -> None:
 def law_57(trace: Trace) -> None:
     """Places are given in the order of coming; nobody waits while one is free, and nobody is
     shed while the queue has room."""
-    for site in _sites(trace, Concurrency):
+    for site in sites(trace, Concurrency):
         came = sorted((v for v in site.visits if v.children), key=lambda v: v.opened_order)
         for before, after in pairwise(came):
             late = before.children[0].opened - after.children[0].opened
@@ -248,7 +250,7 @@ def _began(visit: Entry) -> int:
     return visit.children[0].opened_order if visit.children else visit.ended_order
 
 
-def _idle(site: _Site, visit: Entry) -> bool:
+def _idle(site: Site, visit: Entry) -> bool:
     """Whether there was a free place for some time while this one waited."""
     begin, end = visit.opened, visit.children[0].opened if visit.children else visit.ended
     ends = {t for e in site.inside for t in (e.opened, e.ended) if begin < t < end}

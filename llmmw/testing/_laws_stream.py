@@ -8,7 +8,7 @@ from llmmw._deltas import Fold, PartDelta, ResponseStart, Restarted
 from llmmw._ledger import AttemptEnded, AttemptStarted, CallEnded, CallStarted
 from llmmw.errors import ListenerFailed, LLMError
 from llmmw.testing._laws import demand
-from llmmw.testing._trace import Trace
+from llmmw.testing._trace import Entry, Trace
 from llmmw.testing._world import Tired
 
 __all__ = ["STREAM_LAWS"]
@@ -22,7 +22,7 @@ def law_77(trace: Trace) -> None:
         heard = {id(d) for d in told}
         sources = [v for v in tellers if any(id(t.delta) in heard for t in v.told)]
         demand("L77", len(sources) <= 1, "what was told comes of several attempts")
-        if sources:
+        if sources and not trace.rewrites:
             whole = [t.delta for t in sources[0].told]
             prefix = all(a is b for a, b in zip(told, whole, strict=False))
             demand("L77", prefix and len(told) <= len(whole), "told with a gap or out of order")
@@ -50,8 +50,9 @@ def law_79(trace: Trace) -> None:
 
 def law_80(trace: Trace) -> None:
     """While the caller's listener is busy, nothing is read from the provider, but for a flight
-    that others share, which keeps what is told."""
-    for call in () if trace.shares else trace.calls:
+    that others share, which keeps what is told, and attempts that go on beside the winner."""
+    kept = any(engine.hedge and engine.hedge.cancel_after for engine in trace.engines)
+    for call in () if trace.shares or kept else trace.calls:
         if call.caller.mode != "listen" or len(trace.calls) > 1:
             continue
         for told in call.told:
@@ -90,7 +91,7 @@ def law_83(trace: Trace) -> None:
         wins = [e for e in ends_ok if e.number not in lost]
         if call.response is not None and call.response.usage is not None:
             wanted = call.response.usage.output_tokens
-            ok = [v for v in trace.visits(call) if v.outcome == "ok" and not call.lost(v)]
+            ok = [v for v in trace.visits(call) if v.delivered and not call.lost(v)]
             real = getattr(ok[0].response, "usage", None)
             demand("L83", real is not None and real.output_tokens == wanted, "other usage")
             counts = {e.output_tokens for e in wins} | {e.output_tokens for e in ends}
@@ -118,11 +119,14 @@ def law_88(trace: Trace) -> None:
             number = attempt.call.attempt.number
             ends = [e for e in group.call.events if isinstance(e, AttemptEnded)]
             said = [e.outcome for e in ends if e.number == number]
-            real = "ok" if attempt.error is None else type(attempt.error).__name__
-            if real == "ok" and group.entry.outcome != "ok":  # what it held back was cut
-                real = type(group.entry.error).__name__
-            real = "Superseded" if number in group.call.superseded else real
-            demand("L88", said == [real], f"the ledger says {said}, the attempt ended {real}")
+            real = {"ok" if attempt.error is None else type(attempt.error).__name__}
+            if real == {"ok"} and group.entry.outcome != "ok":  # what it held back was cut
+                real = {type(group.entry.error).__name__}
+                # Beside others, it may be another that failed, or have told it all before that.
+                real |= {"ok", "Cancelled"} if group.engine.hedge else set()
+            real = {"Superseded"} if group.lost(attempt) else real
+            fits = len(said) == 1 and said[0] in real
+            demand("L88", fits, f"the ledger says {said}, the attempt ended {real}")
 
 
 def law_98(trace: Trace) -> None:
@@ -173,7 +177,7 @@ def law_100(trace: Trace) -> None:
         for attempt in (a for a in group.attempts if group.error(a) or len(group.attempts) == 1):
             nested = getattr(attempt.error, "attempts", ()) if attempt.error is not raised else ()
             wanted.extend(nested or [attempt.error])
-        if len(group.attempts) > 1 and all(not getattr(e, "attempts", ()) for e in wanted):
+        if len(wanted) > 1 and all(not getattr(e, "attempts", ()) for e in wanted):
             fits = list(map(id, raised.attempts)) == list(map(id, wanted))
             demand("L100", fits, f"attempts {raised.attempts!r}, not {wanted!r}")
 
@@ -185,7 +189,16 @@ def law_105(trace: Trace) -> None:
             continue
         demand("L105", isinstance(call.error, Tired), f"became {call.error!r}")
         late = [e for e in call.entries if e.opened_order > call.stopped_order]
+        # What was started beside the attempt that was heard may just begin when that one unwinds.
+        late = [e for e in late if e.opened > call.stopped or not _beside(e)]
         demand("L105", not late, "an attempt after the listener had failed")
+
+
+def _beside(entry: Entry | None) -> bool:
+    """Whether it is, or is a part of, a hedge."""
+    while entry is not None and entry.call.attempt.reason != "hedge":
+        entry = entry.parent
+    return entry is not None
 
 
 def law_107(trace: Trace) -> None:

@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Iterator
 
 from llmmw._deltas import Restarted
-from llmmw._ledger import LimitReached, QueueLeft
-from llmmw.errors import DeadlineExceeded
-from llmmw.policies import Timeout
+from llmmw._ledger import AttemptSent, LimitReached, QueueEntered, QueueLeft
+from llmmw.errors import DeadlineExceeded, ListenerFailed, StreamInterrupted
+from llmmw.policies import Coalesce, Timeout
 from llmmw.testing._laws import demand
 from llmmw.testing._trace import Entry, Trace, engine_of
 
@@ -39,17 +39,19 @@ def law_16(trace: Trace) -> None:
             late = entry.opened > end
             if entry.parent is not None and entry.parent.children[0] is not entry:
                 late |= entry.opened >= call.deadline
-                # A flight hears of it in the same instant, but its task may run first.
-                late |= not trace.shares and entry.opened_order > call.stopped_order
+                # A flight, and what goes on beside the attempt that heard of it, hear of it in the
+                # same instant, but their tasks may run first.
+                beside = trace.shares or entry.call.attempt.reason == "hedge"
+                late |= not beside and entry.opened_order > call.stopped_order
             demand("L16", not late, "opened after the deadline")
             for told in entry.told:
                 demand("L16", told.begun <= end, "told after the deadline")
     for entry in _timed(trace):
         layer = trace.stack[entry.depth]
-        over = entry.ended - entry.opened - (math.inf if layer.total is None else layer.total)
+        over = entry.ended - _begun(entry) - (math.inf if layer.total is None else layer.total)
         demand("L16", over <= 0, f"a limit overrun by {over} s")
         for inside in entry.below():
-            past = layer.total is not None and inside.opened >= entry.opened + layer.total
+            past = layer.total is not None and inside.opened >= _begun(entry) + layer.total
             demand("L16", not past, "opened after a limit had run out")
 
 
@@ -61,7 +63,7 @@ def law_17(trace: Trace) -> None:
             timed = trace.stack[entry.depth] if _is_timed(trace, entry) else None
             total = timed.total if timed else None
             for inside in entry.children:
-                within = total is None or inside.deadline <= entry.opened + total
+                within = total is None or inside.deadline <= _begun(entry) + total
                 demand("L17", within, "a deadline beyond the limit outside of it")
 
 
@@ -71,9 +73,11 @@ def law_18(trace: Trace) -> None:
         for entry in call.entries:
             outside = entry.deadline_at_end == -math.inf
             cut = any(c.outcome == "cancelled" and not call.lost(c) for c in entry.children)
-            kept = entry.outcome == "cancelled"
+            kept = entry.outcome == "cancelled" or _cut_flight(trace, entry)
             demand("L18", kept or not (outside and cut), f"a cancel became {entry.error!r}")
             own = _own_limit(trace, entry) or not _ours(trace, entry)
+            # What ends all attempts that go on side by side.
+            own |= len(entry.children) > 1 and isinstance(entry.error, ListenerFailed)
             demand("L18", kept or own or not cut, f"a cancelled attempt became {entry.error!r}")
 
 
@@ -87,7 +91,7 @@ def law_19(trace: Trace) -> None:
         if _own_limit(trace, entry):
             early = _due(layer, entry) - entry.ended
             demand("L19", early == 0, f"a limit was blamed {early} s before it ran out")
-            end = layer.total is not None and entry.ended == entry.opened + layer.total
+            end = layer.total is not None and entry.ended == _begun(entry) + layer.total
             total = entry.error.limit == "total"  # type: ignore[union-attr]
             demand("L19", end == total, "another limit was blamed")
         elif child is not None:
@@ -110,6 +114,12 @@ def law_21(trace: Trace) -> None:
             demand("L21", told.heard <= since, "a slow consumer was taken for a slow provider")
 
 
+def _cut_flight(trace: Trace, entry: Entry) -> bool:
+    """Whether it waited for a flight that began anew, which it minds."""
+    waits = entry.depth < trace.bottom and isinstance(trace.stack[entry.depth], Coalesce)
+    return waits and isinstance(entry.error, StreamInterrupted)
+
+
 def _ours(trace: Trace, entry: Entry) -> bool:
     """Whether the layer at this place is one that cancels nothing by itself."""
     if entry.depth == len(trace.stack):
@@ -127,6 +137,18 @@ def _timed(trace: Trace) -> Iterator[Entry]:
         yield from (entry for entry in call.entries if _is_timed(trace, entry))
 
 
+def _begun(entry: Entry) -> float:
+    """From when on a limit counts: of an attempt that waited for a place or for its turn, from
+    its sending, and not at all before."""
+    number = entry.call.attempt.number
+    events = entry.call.ledger.events if number else ()
+    waited = [e for e in events if isinstance(e, QueueEntered) and e.parent == number]
+    if not any(e.time >= entry.opened for e in waited):
+        return entry.opened
+    sent = [e.time for e in events if isinstance(e, AttemptSent) and e.number == number]
+    return sent[0] if sent else math.inf
+
+
 def _own_limit(trace: Trace, entry: Entry) -> bool:
     """Whether the `Timeout` at this place raised its own `DeadlineExceeded`."""
     if not _is_timed(trace, entry) or not isinstance(entry.error, DeadlineExceeded):
@@ -137,10 +159,11 @@ def _own_limit(trace: Trace, entry: Entry) -> bool:
 def _due(layer: Timeout, entry: Entry) -> float:
     """When a limit runs out by what was told through the layer; pauses of the listener are its
     own time."""
-    end = math.inf if layer.total is None else entry.opened + layer.total
+    begun = _begun(entry)
+    end = math.inf if layer.total is None else begun + layer.total
     if entry.call.listener is None and not layer.stream:
         return end
-    first = math.inf if layer.first_token is None else entry.opened + layer.first_token
+    first = math.inf if layer.first_token is None else begun + layer.first_token
     idle = math.inf if layer.idle is None else layer.idle
     due, content = first, False
     for told in entry.children[0].told if entry.children else ():

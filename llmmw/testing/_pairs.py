@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from llmmw._budget import Budget
-from llmmw._call import Call
-from llmmw._chain import Handler, Middleware
-from llmmw._deltas import Delta
-from llmmw._response import Response
-from llmmw.policies import Timeout
+from llmmw._chain import Middleware
+from llmmw._ledger import Event
+from llmmw.policies import Attempts, Hedge, Timeout
 from llmmw.sim import Script
 from llmmw.testing._laws import demand
-from llmmw.testing._laws_limits import law_41, law_55
-from llmmw.testing._laws_stream import law_78, law_81, law_85, law_88, law_98
-from llmmw.testing._laws_time import law_16, law_18
+from llmmw.testing._laws_hedge import law_35
+from llmmw.testing._layers import Overhears, Passes
+from llmmw.testing._table import Law, check_laws, law_table
 from llmmw.testing._trace import Trace
 from llmmw.testing._world import Caller, Fault, MakeStack, World, run_world
 
-__all__ = ["law_20", "law_84", "law_101", "law_102", "law_107_pair", "story"]
+__all__ = [
+    "PAIRS",
+    "law_20",
+    "law_84",
+    "law_87",
+    "law_89",
+    "law_101",
+    "law_102",
+    "law_107_pair",
+    "story",
+]
 
 
 def story(trace: Trace, *, since: float = 0.0) -> list[Any]:
@@ -33,7 +42,7 @@ def story(trace: Trace, *, since: float = 0.0) -> list[Any]:
             str(call.error),
             call.response,
             [(time - since, delta) for time, delta in call.heard],
-            [_fact(event, since) for event in call.events],
+            sorted(repr(_fact(event, since)) for event in call.events),
         )
         for call in trace.calls
     ]
@@ -41,8 +50,9 @@ def story(trace: Trace, *, since: float = 0.0) -> list[Any]:
 
 def _fact(event: Any, since: float) -> tuple[Any, ...]:
     fields = attrs.asdict(event)
-    times = {name: fields.pop(name) - since for name in ("time", "until") if name in fields}
-    return type(event).__name__, times, fields
+    for name in {"time", "until", "began"}.intersection(fields):
+        fields[name] = fields[name] and round(fields[name] - since, 9)
+    return type(event).__name__, fields
 
 
 def _foreseen(caller: Caller) -> Caller:
@@ -55,8 +65,24 @@ def _alone(world: World, **changes: Any) -> World:
     return attrs.evolve(world, callers=(first,))
 
 
-def law_20(world: World, make_stack: MakeStack, shift: float = 3.0) -> None:
+def _untied(make_stack: MakeStack) -> MakeStack:
+    """The same stack without hedges that start in the instant when something else happens: which
+    of the two is first would be the scheduler's choice."""
+    return lambda: [_later(layer) for layer in make_stack()]
+
+
+def _later(layer: Any) -> Any:
+    if isinstance(layer, Attempts):
+        policies = map(_later, layer.policies)
+        return Attempts(*policies, budget=layer.budget, max_attempts=layer.max_attempts)
+    if isinstance(layer, Hedge) and not isinstance(layer.delay, str):
+        return attrs.evolve(layer, delay=layer.delay + 1 / 1024)
+    return layer
+
+
+def law_20(world: World, make_stack: MakeStack, shift: float = 3 + 3 / 64) -> None:
     """No absolute time leaks in: a world that begins later has the same story."""
+    make_stack = _untied(make_stack)
     one = _alone(world, arrive=0.0)
     later = _alone(world, arrive=shift)
     same = story(run_world(one, make_stack))
@@ -74,6 +100,7 @@ def law_84(world: World, make_stack: MakeStack) -> bool:
 
     With limits that bind streams only, it is another stack: then nothing is compared.
     """
+    make_stack = _untied(make_stack)
     if _binds_streams_only(make_stack()):
         return False
     silent = run_world(_alone(world, mode="ask", pauses=()), make_stack)
@@ -93,7 +120,7 @@ def law_84(world: World, make_stack: MakeStack) -> bool:
 
 
 def _budgets(trace: Trace) -> list[Budget]:
-    found = [(e.budget, e.hedge and e.hedge.budget) for e in trace.engines]
+    found = [(e.budget, e.hedge.budget if e.hedge else None) for e in trace.engines]
     return [budget for pair in found for budget in pair if budget is not None]
 
 
@@ -102,16 +129,50 @@ def _tried(trace: Trace) -> list[tuple[str, str, float]]:
     return [(v.target, v.call.attempt.reason, v.opened) for v in visits]
 
 
+def law_87(world: World, make_stack: MakeStack) -> None:
+    """Two neighbours in a stack may change places, and all laws of traces hold."""
+    for place in range(len(make_stack()) - 1):
+
+        def swapped(place: int = place) -> list[Middleware]:
+            stack = list(make_stack())
+            stack[place : place + 2] = reversed(stack[place : place + 2])
+            return stack
+
+        try:
+            check_laws(run_world(world, swapped))
+        except AssertionError as broken:
+            raise AssertionError(f"L87: {place} and {place + 1} swapped: {broken}") from broken
+
+
+def law_89(world: World, make_stack: MakeStack) -> None:
+    """Whoever listens to the events changes nothing, not even by raising."""
+    make_stack = _untied(make_stack)
+
+    def fails(event: Event) -> None:
+        raise RuntimeError("an instrument that fails")
+
+    log = logging.getLogger("llmmw.instrument")
+    before, log.disabled = log.disabled, True
+    try:
+        alone = _alone(world)
+        one = story(run_world(alone, make_stack))
+        other = story(run_world(alone, make_stack, instruments=[fails]))
+    finally:
+        log.disabled = before
+    demand("L89", one == other, "an instrument changed the run")
+
+
 def law_101(world: World, make_stack: MakeStack) -> int:
     """Cancel the first caller at every step of its run, one after the other: nothing stays
-    open, nothing partial is given, every attempt is accounted for. Returns the steps."""
-    world = attrs.evolve(world, callers=tuple(_foreseen(c) for c in world.callers))
+    open or held, nothing partial is given, every attempt is accounted for, and all other laws
+    hold, for those too who share its flight. Returns the steps."""
+    first, *others = world.callers
+    world = attrs.evolve(world, callers=(_foreseen(first), *others))
     steps = run_world(world, make_stack, stop_at=1 << 30).steps
     for step in range(1, steps + 1):
         trace = run_world(world, make_stack, stop_at=step)
         try:
-            for law in (law_16, law_18, law_78, law_81, law_85, law_88, law_98, law_41, law_55):
-                law(trace)
+            check_laws(trace)
             call = trace.calls[0]
             whole = call.response is None or call.response.finish is not None
             demand("L101", whole, "something partial was given")
@@ -126,38 +187,25 @@ def law_101(world: World, make_stack: MakeStack) -> int:
     return steps
 
 
-async def _through(call: Call, next: Handler) -> Response:
-    return await next(call)
-
-
-async def _overhearing(call: Call, next: Handler) -> Response:
-    listener = call.listener
-    if listener is None:
-        return await next(call)
-
-    async def overhear(delta: Delta) -> None:
-        await listener(delta)
-
-    return await next(call.replace(listener=overhear))
-
-
 def law_102(world: World, make_stack: MakeStack) -> None:
     """A pass-through layer anywhere changes nothing."""
+    make_stack = _untied(make_stack)
     world = _alone(world)
     without = story(run_world(world, make_stack, probes=False))
     for place in range(len(make_stack()) + 1):
-        for layer in (_through, _overhearing):
+        for layer in (Passes(), Overhears()):
 
             def with_layer(place: int = place, layer: Middleware = layer) -> list[Middleware]:
                 stack = list(make_stack())
                 return [*stack[:place], layer, *stack[place:]]
 
             found = story(run_world(world, with_layer, probes=False))
-            demand("L102", found == without, f"{layer.__name__} at {place} changed the run")
+            demand("L102", found == without, f"{layer!r} at {place} changed the run")
 
 
 def law_107_pair(world: World, make_stack: MakeStack) -> None:
     """With nobody listening, a cut after content is an error like any other."""
+    make_stack = _untied(make_stack)
     cut = _tried(run_world(_alone(world, mode="ask"), make_stack))
     busy = attrs.evolve(world, scripts={t: _busy(s) for t, s in world.scripts.items()})
     other = _tried(run_world(_alone(busy, mode="ask"), make_stack))
@@ -171,3 +219,9 @@ def _busy(scripts: Sequence[Script]) -> tuple[Script, ...]:
         return attrs.evolve(script, error=Fault("busy")) if cut else script
 
     return tuple(changed(script) for script in scripts)
+
+
+PAIRS: Mapping[int, Law] = law_table(
+    (law_20, law_35, law_84, law_87, law_89, law_101, law_102, law_107_pair)
+)
+"""The laws that compare runs, by number."""

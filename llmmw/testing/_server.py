@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
@@ -44,6 +45,7 @@ class Answer:
         pieces: what is sent one after another, as events of a stream are: bytes, or a function
             that is awaited at its place, to wait for something.
         cut: break the line after the pieces, in the middle of the body.
+        reset: send nothing of all this, and reset the connection.
     """
 
     status: int = 200
@@ -51,6 +53,7 @@ class Answer:
     body: bytes = b""
     pieces: Iterable[bytes | Callable[[], Awaitable[None]]] | None = None
     cut: bool = False
+    reset: bool = False
 
 
 Answering: TypeAlias = Callable[[Received], Awaitable[Answer]]
@@ -200,6 +203,10 @@ async def _received(stream: trio.SocketStream, line: h11.Connection) -> Received
 
 async def _send(stream: trio.SocketStream, line: h11.Connection, answer: Answer) -> bool:
     """Send an answer; whether the line is to be broken now."""
+    if answer.reset:
+        at_once = struct.pack("ii", 1, 0)  # to close with a reset instead of an end
+        stream.socket.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, at_once)
+        return True
     headers = dict(answer.headers)
     if answer.pieces is None:
         headers["Content-Length"] = str(len(answer.body))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from llmmw.sim import Script
 from llmmw.testing._world import TARGETS, Caller, Fault, World
 
-__all__ = ["sharing_worlds", "times", "worlds"]
+__all__ = ["busy_worlds", "sharing_worlds", "times", "worlds"]
 
 # One draw of a whole shape is many times cheaper than a draw of each of its fields. The first
 # shapes are the simplest, so that examples shrink towards them.
@@ -102,3 +102,69 @@ def sharing_worlds(draw: st.DrawFn) -> World:
     people = tuple(attrs.evolve(draw(_callers(False)), asks=draw(asks)) for _ in range(count))
     chance = draw(st.sampled_from((0.0, 0.25, 0.5, 63 / 64)))
     return World(scripts=scripts, callers=people, chance=chance, greets=draw(st.booleans()))
+
+
+# What callers do, drawn as a whole: each about as often as the laws need it.
+_WAYS: tuple[dict[str, Any], ...] = (
+    *[{"mode": "ask"}] * 4,
+    {"mode": "listen", "pauses": (1 / 64, 0.0, 2 / 64)},
+    {"mode": "ask"},
+    {"mode": "stream"},
+    {"mode": "listen", "on_interrupt": "restart", "pauses": (3 / 64,)},
+    {"mode": "ask", "patience": 6 / 64},
+    {"mode": "stream", "pauses": (2 / 64,) * 4},
+    {"mode": "listen", "patience": 8 / 64, "pauses": (0.0, 1 / 64)},
+    {"mode": "listen", "raises_at": 0},
+    {"mode": "stream", "leaves_at": 1},
+    {"mode": "ask", "patience": 4 / 64},
+    {"mode": "listen", "raises_at": 1, "on_interrupt": "restart"},
+    {"mode": "stream", "patience": 5 / 64},
+    {"mode": "ask", "patience": 3 / 64, "by_hand": True},
+    {"mode": "stream", "raises_at": 0},
+    {"mode": "listen", "patience": 3 / 64, "by_hand": True, "pauses": (1 / 64,)},
+    {"mode": "listen", "on_interrupt": "buffer"},
+    {"mode": "stream", "on_interrupt": "restart", "patience": 8 / 64},
+)
+# The same with faults that are likelier than in a world where anything may happen.
+_BUSY_SHAPES = (
+    *itertools.product((None,), (1, 3, 0, 4), range(5), range(3), (None,)),
+    *itertools.product(("cut", "busy", "cut"), (0, 1, 2), range(4), range(2), (None,)),
+    *itertools.product(("cut",) * 3, (0, 1), range(4), (0,), (None,)),
+    *itertools.product(("net", "auth"), (0,), range(5), (0,), (None,)),
+    *itertools.product(("bad",), (0, 0, 1), range(5), (0, 1), (None,)),
+    *itertools.product(("rate",), (0, 1), range(3), (1,), (*_HINTS[1:4], 100.0)),
+    *itertools.product(("quota", "shed", "hangs", "hangs"), (0, 2), (1,), (0,), (None,)),
+)
+# When they come: one caller, two or three.
+_ARRIVALS = (
+    (0.0,),
+    *((0.0, k / 64) for k in (0, 1, 2, 4)),
+    *((0.0, j / 64, k / 64) for j in (0, 1, 2) for k in (1, 3, 5)),
+)
+_CHANCES = tuple(itertools.product((0.5, 63 / 64, 0.25, 0.0), (False, True)))
+
+
+def _two_scripts(target: str) -> st.SearchStrategy[tuple[Script, Script]]:
+    well = [shape for shape in _BUSY_SHAPES if shape[0] is None]
+    first, second = (
+        [_script(target, n, shape) for shape in (*_BUSY_SHAPES, *well * n)] for n in (0, 1)
+    )
+    return st.tuples(st.sampled_from(first), st.sampled_from(second))
+
+
+_busy_scripts = st.tuples(*map(_two_scripts, TARGETS))
+_ways = {n: st.tuples(*[st.sampled_from(_WAYS)] * n) for n in (1, 2, 3)}
+
+
+@st.composite
+def busy_worlds(draw: st.DrawFn, *, shared: bool = False) -> World:
+    """A world in which much happens. If `shared`, most callers ask the same."""
+    scripts = dict(zip(TARGETS, draw(_busy_scripts), strict=True))
+    arrivals = draw(st.sampled_from(_ARRIVALS))
+    asks = ("this", "this", "that") if shared else ("", "", "")
+    people = tuple(
+        Caller(arrive=at, asks=ask, **way)
+        for at, ask, way in zip(arrivals, asks, draw(_ways[len(arrivals)]), strict=False)
+    )
+    chance, greets = draw(st.sampled_from(_CHANCES))
+    return World(scripts=scripts, callers=people, chance=chance, greets=greets)

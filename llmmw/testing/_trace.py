@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import attrs
 
 from llmmw._ledger import CircuitChanged
+from llmmw._map_text import MapText
 from llmmw.errors import DeadlineExceeded, LLMError
 from llmmw.policies import Coalesce
 from llmmw.sim import Seen
@@ -36,7 +38,7 @@ class Trace:
     """Tasks of the client's host besides the provider's own, when all calls were over."""
     steps: int = 0
 
-    @property
+    @cached_property
     def engines(self) -> list[Engine]:
         """The layers that make attempts, outermost first."""
         found = (engine_of(depth, layer) for depth, layer in enumerate(self.stack))
@@ -47,17 +49,28 @@ class Trace:
         """Whether calls may share flights, which run in tasks of their own."""
         return any(isinstance(layer, Coalesce) for layer in self.stack)
 
+    @property
+    def rewrites(self) -> bool:
+        """Whether an answer may be another one than its provider gave."""
+        return any(isinstance(layer, MapText) for layer in self.stack)
+
     def visits(self, call: CallTrace) -> list[Entry]:
         """The times that a call came to the provider, in order."""
         return [entry for entry in call.entries if entry.depth == self.bottom]
 
-    def groups(self) -> Iterator[Group]:
+    def groups(self) -> Sequence[Group]:
         """The attempts of each engine for each call that came to it."""
+        return self._groups
+
+    @cached_property
+    def _groups(self) -> Sequence[Group]:
         engines = {engine.depth: engine for engine in self.engines}
-        for call in self.calls:
-            for entry in call.entries:
-                if entry.depth in engines and entry.children:
-                    yield Group(engines[entry.depth], entry, call, self.world.chance)
+        return [
+            Group(engines[entry.depth], entry, call, self.world.chance)
+            for call in self.calls
+            for entry in call.entries
+            if entry.depth in engines and entry.children
+        ]
 
     def happened(self) -> Counter[str]:
         """Which of the things that the laws are about did happen here, each counted once."""

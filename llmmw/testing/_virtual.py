@@ -8,7 +8,7 @@ from typing import TypeVar
 import trio
 import trio.testing
 
-__all__ = ["run_virtual"]
+__all__ = ["run_virtual", "seed_schedule"]
 
 T = TypeVar("T")
 
@@ -27,3 +27,13 @@ def run_virtual(main: Callable[[], Awaitable[T]]) -> T:
             return await main()
 
     return trio.run(bounded, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def seed_schedule(seed: int) -> None:
+    """Make the order in which trio runs tasks that are ready at once the same for the same seed,
+    so that what went wrong once can be seen again."""
+    from trio._core import _run
+
+    inner = vars(_run)  # trio has no other door to it
+    inner["_ALLOW_DETERMINISTIC_SCHEDULING"] = True
+    inner["_r"].seed(seed)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextvars
 import math
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 import attrs
@@ -17,56 +17,22 @@ import trio
 from llmmw._call import Call, Listener, OnInterrupt
 from llmmw._chain import Handler, Middleware
 from llmmw._client import Client
-from llmmw._deltas import Delta, ResponseStart
+from llmmw._deltas import Delta
+from llmmw._instrument import Instrument
 from llmmw._ledger import Event
 from llmmw._response import Response
-from llmmw.errors import (
-    AuthenticationFailed,
-    BadRequest,
-    CallShed,
-    ConnectionFailed,
-    ContentFiltered,
-    ContextWindowExceeded,
-    LLMError,
-    Overloaded,
-    QuotaExhausted,
-    RateLimited,
-    StreamInterrupted,
-)
-from llmmw.sim import Script, SimulatedProvider
+from llmmw.sim import Fault, Script, SimulatedProvider
+from llmmw.testing._subject import MakeStack, Subject, maker_of
 from llmmw.testing._trace import CallTrace, Entry, Told, Trace
 from llmmw.testing._virtual import run_virtual
 
-__all__ = ["KINDS", "TARGETS", "Caller", "Fault", "MakeStack", "Tired", "World", "run_world"]
+__all__ = ["TARGETS", "Caller", "Fault", "MakeStack", "Tired", "World", "run_world"]
 
-MakeStack: TypeAlias = Callable[[], Sequence[Middleware]]
+Attempts: TypeAlias = str | Script | Sequence[str | Script]
+"""What the attempts on one target do, in turn; the last goes on for ever."""
 
 TARGETS = ("sim:a", "sim:b", "sim:c")
-"""The targets of every world; calls name the first."""
-
-KINDS: Mapping[str, type[LLMError]] = {
-    "net": ConnectionFailed,
-    "busy": Overloaded,
-    "rate": RateLimited,
-    "cut": StreamInterrupted,
-    "quota": QuotaExhausted,
-    "auth": AuthenticationFailed,
-    "bad": BadRequest,
-    "long": ContextWindowExceeded,
-    "refused": ContentFiltered,
-    "shed": CallShed,
-}
-
-
-@attrs.frozen
-class Fault:
-    """An error of some kind, for scripts."""
-
-    kind: str
-    retry_after: float | None = None
-
-    def __call__(self) -> LLMError:
-        return KINDS[self.kind](f"scripted: {self.kind}", retry_after=self.retry_after)
+"""The targets of drawn worlds."""
 
 
 class Tired(Exception):
@@ -101,21 +67,47 @@ class Caller:
     asks: str = ""
 
 
+def _row(given: Attempts) -> tuple[Script, ...]:
+    row = (given,) if isinstance(given, (str, Script)) else given
+    return tuple(Script(pieces=one) if isinstance(one, str) else one for one in row)
+
+
+def _rows(given: Mapping[str, Attempts]) -> Mapping[str, tuple[Script, ...]]:
+    return {target: _row(attempts) for target, attempts in given.items()}
+
+
+def _callers(given: Caller | Iterable[Caller]) -> tuple[Caller, ...]:
+    return (given,) if isinstance(given, Caller) else tuple(given)
+
+
 @attrs.frozen(kw_only=True)
 class World:
     """Targets and callers.
 
+    ::
+
+        World(
+            scripts={"sim:a": [Script(first=2, error=Fault("busy")), "hello"], "sim:b": "hi"},
+            callers=[Caller(), Caller(arrive=1.5, mode="stream", patience=4)],
+        )
+
     Args:
-        scripts: what the attempts on each target do, by target.
-        callers: who calls.
+        scripts: what the attempts on each target of the provider `sim` do: a text or a script, or
+            several in turn, of which the last goes on for ever. Callers ask the first target.
+        callers: who calls; one, or several.
         chance: the number that every draw of the jitter gives.
         greets: the provider says that it begins before it has any content.
     """
 
-    scripts: Mapping[str, tuple[Script, ...]]
-    callers: tuple[Caller, ...] = (Caller(),)
+    scripts: Mapping[str, tuple[Script, ...]] = attrs.field(converter=_rows)
+    callers: tuple[Caller, ...] = attrs.field(default=(Caller(),), converter=_callers)
     chance: float = 0.5
     greets: bool = False
+
+    def provider(self) -> SimulatedProvider:
+        """A provider with the targets of this world, for a client of your own."""
+        scripts = {target.partition(":")[2]: row for target, row in self.scripts.items()}
+        return SimulatedProvider(scripts, greets=self.greets)
 
 
 class _Even(random.Random):
@@ -127,16 +119,6 @@ class _Even(random.Random):
 
     def random(self) -> float:
         return self.chance
-
-
-@attrs.define(eq=False)
-class _Provider(SimulatedProvider):
-    greets: bool = False
-
-    async def __call__(self, call: Call) -> Response:
-        if self.greets and call.listener is not None:
-            await call.listener(ResponseStart(model=call.request.model_name, provider=self.name))
-        return await super().__call__(call)
 
 
 _here: contextvars.ContextVar[Entry | None] = contextvars.ContextVar("entry", default=None)
@@ -157,8 +139,16 @@ class _StopAt(trio.abc.Instrument):
 
 
 class _Run:
-    def __init__(self, world: World, stack: Sequence[Middleware], probes: bool, step: int) -> None:
+    def __init__(
+        self,
+        world: World,
+        stack: Sequence[Middleware],
+        probes: bool,
+        step: int,
+        instruments: Sequence[Instrument],
+    ) -> None:
         self.world = world
+        self.instruments = (*instruments, self.hear)
         self.stack = tuple(stack)
         self.order: dict[int, int] = {}
         self.kept: list[object] = []
@@ -167,10 +157,7 @@ class _Run:
         self.scopes = [trio.CancelScope() for _ in world.callers]
         self.probes = probes
         self.stop_at = _StopAt(step, lambda: self.stop(0))
-        self.provider = _Provider(
-            scripts={t.partition(":")[2]: world.scripts[t] for t in world.scripts},
-            greets=world.greets,
-        )
+        self.provider = world.provider()
 
     def next(self) -> int:
         self.count += 1
@@ -240,7 +227,10 @@ class _Run:
     async def live(self) -> Trace:
         tasks = trio.lowlevel.current_statistics().tasks_living
         client = Client(
-            TARGETS[0], stack=self.probed(), providers=[self.provider], instruments=[self.hear]
+            next(iter(self.world.scripts)),
+            stack=self.probed(),
+            providers=[self.provider],
+            instruments=self.instruments,
         )
         async with client:
             client.host.random = _Even(self.world.chance)
@@ -331,15 +321,23 @@ class _Run:
 
 
 def run_world(
-    world: World, make_stack: MakeStack, *, probes: bool = True, stop_at: int = 0
+    world: World,
+    subject: Subject,
+    *,
+    probes: bool = True,
+    stop_at: int = 0,
+    instruments: Sequence[Instrument] = (),
 ) -> Trace:
     """Send the callers of a world through a stack, on a virtual clock.
 
     Args:
         world: who calls, and what the targets do.
-        make_stack: makes the stack anew, outermost first; nothing in it has been used before.
+        subject: a middleware, or a stack of them, outermost first; or what makes one. The run has
+            a fresh one.
         probes: watch every place of the stack; otherwise its top and its bottom only.
         stop_at: cancel the first caller before this step of the scheduler, counted from its
             arrival; 0 is never, and a number beyond the last counts the steps.
+        instruments: who else hears all events, besides the trace.
     """
-    return run_virtual(lambda: _Run(world, make_stack(), probes, stop_at).live())
+    stack = maker_of(subject)()
+    return run_virtual(lambda: _Run(world, stack, probes, stop_at, instruments).live())

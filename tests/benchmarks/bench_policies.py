@@ -12,12 +12,24 @@ from functools import partial
 import trio
 from _measure import medians, say
 
-from llmmw import Breaker, Call, Concurrency, Generate, Generation, Handler, Response, chain
+from llmmw import (
+    Breaker,
+    Call,
+    Concurrency,
+    Generate,
+    Generation,
+    Guard,
+    Handler,
+    Instrumentation,
+    Message,
+    Response,
+    chain,
+)
 from llmmw.policies._circuit import Circuit
 from llmmw.policies.concurrency import Places
 
 _CALL = Call(Generate(model="sim:a", messages=["hello"]))
-_ANSWER = Generation(model="a", provider="sim")
+_ANSWER = Generation(model="a", provider="sim", message=Message("assistant", "hello"))
 
 
 def _per_decision(decide: Callable[[float], None], times: int = 100_000) -> float:
@@ -98,11 +110,15 @@ def layers() -> None:
         "breaker": partial(_per_call, chain(Breaker(), provider=_one_checkpoint)),
         "places": partial(_per_call, chain(Concurrency(64), provider=_one_checkpoint)),
         "queue": partial(_per_call, chain(Concurrency(32), provider=_one_checkpoint)),
+        "guard": partial(_per_call, chain(Guard(), provider=_one_checkpoint)),
+        "watch": partial(_per_call, chain(Instrumentation(), provider=_one_checkpoint)),
     }
     taken = medians(runs)
     say("Breaker()", taken["breaker"] - taken["bare"], 5, "us a call")
     say("Concurrency(64), 64 in flight", taken["places"] - taken["bare"], 5, "us a call")
     print(f"      (each call queues once: {taken['queue'] - taken['bare']:.3f} us a call)")
+    say("Guard(), accepting", taken["guard"] - taken["bare"], 5, "us a call")
+    print(f"      Instrumentation(): {taken['watch'] - taken['bare']:.3f} us a call")
 
 
 if __name__ == "__main__":

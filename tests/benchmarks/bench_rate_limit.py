@@ -41,6 +41,20 @@ def _line(length: int) -> float:
     return (time.perf_counter() - started) / length * 1e6
 
 
+def _beside(length: int) -> float:
+    """Microseconds to settle and to start beside a line of so many."""
+    account = Account({"a": 1.0}, 1.0, length)
+    for _ in range(length):
+        account.enter((1.0,), 0.0, deadline=1e6)
+    started, now = time.perf_counter(), 0.0
+    for _ in range(length - 1):
+        ticket = account.queue[0]
+        now = max(now, ticket.due)
+        account.start(ticket, now)
+        account.settle(ticket, (0.5,), now)
+    return (time.perf_counter() - started) / length * 1e6
+
+
 async def _instant(call: Call) -> Response:
     return _ANSWER
 
@@ -68,11 +82,13 @@ def main() -> None:
         "one": partial(_core, 1),
         "three": partial(_core, 3),
         "line": partial(_line, 1000),
+        "beside": partial(_beside, 10_000),
     }
     taken = medians(runs)
     say("a decision and its settling, one bucket", taken["one"], 5, "us")
     say("a decision and its settling, three buckets", taken["three"], 5, "us")
     say("to stand in line behind 1,000 at most", taken["line"], 20, "us")
+    say("to start and to settle before a line of 10,000", taken["beside"], 10, "us")
     call = Call(_QUESTION)
     many = 1e12
     runs = {

@@ -32,7 +32,7 @@ from llmmw.errors import (
     ContextWindowExceeded,
     ServerError,
 )
-from llmmw.plugin import ResponseBuilder, map_text
+from llmmw.plugin import MapText, ResponseBuilder
 
 pytestmark = pytest.mark.virtual
 
@@ -152,7 +152,7 @@ async def test_rewriting_changes_what_is_told_and_what_is_returned() -> None:
         return await builder.finish(Finish("stop"))
 
     async def louder(call: Call, next: Handler) -> Response:
-        return await map_text(call, next, str.upper)
+        return await MapText(str.upper)(call, next)
 
     told: list[str] = []
 

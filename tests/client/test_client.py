@@ -122,7 +122,7 @@ async def test_leaving_a_stream_early_cancels_everything_below() -> None:
 
 
 async def test_an_error_of_the_block_is_itself_and_cancels() -> None:
-    sim = world(a=Script(hangs=True))
+    sim = world(a=Script(pieces=("ok",), hangs=True))
     async with Client("sim:a", providers=[sim]) as client:
         with pytest.raises(ZeroDivisionError):
             async with client.stream("hi") as stream:

@@ -10,8 +10,10 @@ import pytest
 from llmmw import (
     Advice,
     Attempts,
+    Balance,
     Breaker,
     Client,
+    Coalesce,
     Concurrency,
     Config,
     Fallback,
@@ -28,6 +30,7 @@ from llmmw.errors import ContextWindowExceeded, NotFound, PluginError
 from .conftest import Load
 
 TOTAL = Timeout(total=600)
+BALANCE = Balance("host:a", "host:b")
 
 DOUBTFUL: list[tuple[str, list[Any], str, tuple[str, ...]]] = [
     (
@@ -72,6 +75,42 @@ DOUBTFUL: list[tuple[str, list[Any], str, tuple[str, ...]]] = [
         "breaker-outside",
         [TOTAL, Breaker(), Attempts(Retry(2), Fallback("host:b"))],
         "Breaker (stack[1]) counts all attempts of Attempts (stack[2]) as one call of its first",
+        ("stack[1]", "stack[2]"),
+    ),
+    (
+        "coalesce-inside",
+        [TOTAL, Attempts(Retry(2)), Coalesce()],
+        "Coalesce (stack[2]) shares each attempt of Attempts (stack[1]) on its own: a hedge joins",
+        ("stack[1]", "stack[2]"),
+    ),
+    (
+        "coalesce-inside",
+        [TOTAL, Concurrency(8), Coalesce()],
+        "Coalesce (stack[2]) shares what holds a place of Concurrency (stack[1]) for each call",
+        ("stack[1]", "stack[2]"),
+    ),
+    (
+        "coalesce-inside",
+        [Timeout(total=60, idle=3), Coalesce()],
+        "Coalesce (stack[1]) shares calls whose deadlines Timeout (stack[0]) moves",
+        ("stack[0]", "stack[1]"),
+    ),
+    (
+        "balance-misplaced",
+        [TOTAL, BALANCE, Attempts(Retry(2), Fallback("host:b"))],
+        "Balance (stack[1]) chooses once for all attempts of Attempts (stack[2])",
+        ("stack[1]", "stack[2]"),
+    ),
+    (
+        "balance-misplaced",
+        [TOTAL, Fallback("host:b"), Breaker(), BALANCE],
+        "Breaker (stack[2]) is asked before Balance (stack[3]) chooses",
+        ("stack[2]", "stack[3]"),
+    ),
+    (
+        "balance-waits",
+        [TOTAL, Attempts(Retry(2), Fallback("host:c")), BALANCE],
+        "after a failure Attempts (stack[1]) waits, though Balance (stack[2]) has other targets",
         ("stack[1]", "stack[2]"),
     ),
     (
@@ -140,6 +179,9 @@ def test_what_is_doubtful_is_told_once(
         [TOTAL, Attempts(Retry(2), max_attempts=1), Retry(2)],
         [TOTAL, Retry(), Breaker(), Concurrency(8), Timeout(idle=60)],
         [TOTAL, Breaker(), Concurrency()],
+        [TOTAL, Attempts(Retry(2), Fallback("host:b")), BALANCE, Breaker(), Concurrency()],
+        [TOTAL, Concurrency(8, scope="all"), BALANCE],
+        [TOTAL, Coalesce(), Retry(), Breaker(), Concurrency(8), Timeout(idle=60)],
         [TOTAL, Fallback("host:b", on={ContextWindowExceeded: "host:b"})],
     ],
     ids=str,

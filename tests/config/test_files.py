@@ -190,8 +190,8 @@ WRONG = [
     (
         STACK + '"retyr"',
         "f.toml: stack[0].use: no middleware is named 'retyr'; did you mean 'retry'? there is "
-        "attempts, breaker, coalesce, concurrency, fallback, maker, opaque, plain, rate_limit, "
-        "retry, timeout",
+        "attempts, balance, breaker, coalesce, concurrency, fallback, guard, hedge, instrument, "
+        "maker, opaque, plain, rate_limit, retry, timeout",
     ),
     (
         STACK + '"retry"\nretires = 2',

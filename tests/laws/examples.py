@@ -2,9 +2,10 @@
 
 import trio
 
-from llmmw import Attempts, Budget, Concurrency, Fallback, Retry, Timeout
+from llmmw import Attempts, Balance, Budget, Concurrency, Fallback, RateLimit, Retry, Timeout
 from llmmw.errors import LLMError
 from llmmw.testing import Caller, Fault, Script, World
+from llmmw.testing._world import TARGETS
 
 
 def world(a, *callers, b=None, **others):
@@ -31,6 +32,20 @@ CUT = (Script(pieces=("a ",), error=Fault("rate")),)
 HINTED = (Script(pieces=(), error=Fault("rate", 1.0)),)
 
 EXAMPLES = {
+    # A line of four before a limit, of whom one leaves it.
+    "rate-line": (
+        world(
+            (Script(), Script(), Script(pieces=(), error=Fault("shed")), Script()),
+            *(Caller(arrive=k / 64) for k in range(4)),
+            Caller(arrive=1 / 64, patience=1 / 64, by_hand=True),
+        ),
+        lambda: [RateLimit(requests=16, per=1.0, burst=0)],
+    ),
+    # A host asks for a pause, and other targets are of the same account.
+    "rate-hint": (
+        world(HINTED, Caller(), Caller()),
+        lambda: [Fallback("sim:b"), RateLimit(requests=16, per=1.0, burst=1 / 8)],
+    ),
     # The budget of one target was empty, and another was not asked though it had its own.
     "other-budget": (
         world(BUSY, Caller(), Caller(), b=BUSY, chance=0.0),
@@ -80,6 +95,20 @@ EXAMPLES = {
             *(Caller(arrive=k / 64) for k in range(4, 7)),
         ),
         lambda: [Concurrency(1)],
+    ),
+    # Of many calls, most are answered at once elsewhere than where they fail at once.
+    "many-balanced": (
+        world(BUSY, *(Caller(arrive=k / 16) for k in range(60)), chance=0.0),
+        lambda: [Attempts(Fallback("sim:b")), Balance(*TARGETS, strategy="least-busy")],
+    ),
+    # One target sheds all calls, and is not asked again at once.
+    "many-shed": (
+        world(
+            (Script(pieces=(), error=Fault("shed")),),
+            *(Caller(arrive=k / 16) for k in range(8)),
+            chance=0.0,
+        ),
+        lambda: [Balance(*TARGETS, strategy="least-busy")],
     ),
     # A hint is waited for where there is no other target.
     "hint": (world((*HINTED, Script()), Caller()), lambda: [Retry(2)]),

@@ -457,9 +457,9 @@ def open_circuits_close_by_themselves(patch):
 def a_cancelled_probe_closes_the_circuit(patch):
     real = Circuit.leave
 
-    def leave(self, permit, verdict, now, hold=0.0):
+    def leave(self, permit, verdict, *others):
         probe = permit in self._probing
-        real(self, permit, "ok" if probe and verdict == "ignored" else verdict, now, hold)
+        real(self, permit, "ok" if probe and verdict == "ignored" else verdict, *others)
 
     patch.setattr(Circuit, "leave", leave)
 
@@ -468,9 +468,9 @@ def a_cancelled_probe_closes_the_circuit(patch):
 def a_cancelled_probe_keeps_its_place(patch):
     real = Circuit.leave
 
-    def leave(self, permit, verdict, now, hold=0.0):
+    def leave(self, permit, verdict, *others):
         if verdict != "ignored":
-            real(self, permit, verdict, now, hold)
+            real(self, permit, verdict, *others)
 
     patch.setattr(Circuit, "leave", leave)
 
@@ -479,9 +479,9 @@ def a_cancelled_probe_keeps_its_place(patch):
 def a_call_of_before_the_change_counts(patch):
     real = Circuit.leave
 
-    def leave(self, permit, verdict, now, hold=0.0):
+    def leave(self, permit, *others):
         permit.change = self.changes
-        real(self, permit, verdict, now, hold)
+        real(self, permit, *others)
 
     patch.setattr(Circuit, "leave", leave)
 
@@ -492,7 +492,7 @@ def opens_after_too_few_calls(patch):
 
     def count(self, verdict, now):
         self.calls = 1
-        real(self, verdict, now)
+        return real(self, verdict, now)
 
     patch.setattr(Circuit, "_count", count)
 

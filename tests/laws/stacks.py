@@ -1,8 +1,20 @@
 """The stacks that the laws are run on."""
 
-from hypothesis import strategies as st
-
-from llmmw import Attempts, Breaker, Budget, Coalesce, Concurrency, Fallback, Retry, Timeout
+from llmmw import (
+    Attempts,
+    Balance,
+    Breaker,
+    Budget,
+    Coalesce,
+    Concurrency,
+    Fallback,
+    Guard,
+    Hedge,
+    MapText,
+    RateLimit,
+    Retry,
+    Timeout,
+)
 from llmmw._client import default_stack
 from llmmw.testing._world import TARGETS
 
@@ -14,27 +26,48 @@ def scarce() -> Budget:
     return Budget(ratio=0.25, cap=1.0, floor=1 / 16)
 
 
+def few_hedges() -> Budget:
+    return Budget(ratio=0.25, cap=1.0, floor=0.0)
+
+
 def breaker(calls: int) -> Breaker:
-    return Breaker(calls=calls, open_for=2 / 64, open_max=6 / 64, probe_limit=2 / 64)
+    open_for, open_max = 2 / 64, 6 / 64
+    return Breaker(calls=calls, open_for=open_for, open_max=open_max, probe_limit=2 / 64, jitter=0)
+
+
+def rate(**options) -> RateLimit:
+    return RateLimit(requests=16, per=1.0, burst=8 / 64, **options)
 
 
 def attempts() -> Attempts:
     return Attempts(Retry(2, **QUICK), Fallback(*PATCHES))
 
 
-async def passes(call, next):
-    return await next(call)
+def hedged(delay: float, **options) -> Attempts:
+    return Attempts(Retry(1, **QUICK), Fallback(*PATCHES), Hedge(delay, **options))
 
 
-async def overhears(call, next):
-    listener = call.listener
-    if listener is None:
+def has_a_bug(response):
+    if "1.1" in response.text:
+        raise ValueError("the check has a bug")
+
+
+def balance(**options) -> Balance:
+    quick = {"decay": 1 / 8, "explore": 4 / 64, "exclude_for": 2 / 64, "exclude_max": 8 / 64}
+    return Balance(*TARGETS, **(quick | options))
+
+
+def balance_that_shrinks() -> list:
+    """While a call is at one of its targets, that target is taken away, if it is not the last."""
+    balancer = balance()
+
+    async def takes_away(call, next):
+        there = balancer.statistics()
+        if len(there) > 1 and call.request.model in there:
+            balancer.remove(call.request.model)
         return await next(call)
 
-    async def hear(delta):
-        await listener(delta)
-
-    return await next(call.replace(listener=hear))
+    return [attempts(), balancer, takes_away]
 
 
 STACKS = {
@@ -71,55 +104,46 @@ STACKS = {
         Concurrency(1, queue=1),
         Timeout(total=8 / 64, first_token=4 / 64, idle=2 / 64),
     ],
+    "balance": lambda: [attempts(), Balance(*TARGETS)],
+    "balance-quick": lambda: [attempts(), balance()],
+    "balance-weighted": lambda: [
+        Retry(2, **QUICK),
+        balance(strategy="weighted", weights={"sim:b": 2}),
+    ],
+    "balance-hedged": lambda: [hedged(1 / 64), balance(strategy="least-busy")],
+    "balance-limits": lambda: [attempts(), balance(), breaker(1), Concurrency(1, queue=1)],
+    "balance-shrinks": balance_that_shrinks,
+    "hedge": lambda: [Hedge(2 / 64)],
+    "hedges": lambda: [Hedge(1 / 64, targets=PATCHES, max_hedges=3)],
+    "hedged": lambda: [hedged(2 / 64, max_hedges=2)],
+    "hedge-kept": lambda: [hedged(1 / 64, cancel_after=2)],
+    "hedge-scarce": lambda: [Hedge(0, targets=PATCHES, max_hedges=2, budget=few_hedges())],
+    "hedge-learned": lambda: [Hedge("p50", targets="sim:b")],
+    "hedge-inside": lambda: [Retry(1, **QUICK), Hedge(1 / 64, targets="sim:b")],
+    "hedge-outside": lambda: [Hedge(3 / 64, targets="sim:b"), attempts()],
+    "hedge-limits": lambda: [
+        Timeout(total=20 / 64),
+        hedged(1 / 64),
+        breaker(2),
+        Concurrency(1, queue=1),
+        Timeout(total=8 / 64, first_token=4 / 64, idle=2 / 64),
+    ],
+    "rate": lambda: [attempts(), rate()],
+    "rate-queue": lambda: [Timeout(total=20 / 64), Retry(2, **QUICK), rate(queue=1)],
+    "rate-outside": lambda: [rate(scope="all"), attempts()],
+    "all-limits": lambda: [
+        Timeout(total=32 / 64),
+        hedged(1 / 64),
+        breaker(2),
+        rate(scope="model"),
+        Concurrency(1, queue=1),
+        Timeout(total=8 / 64, first_token=4 / 64, idle=2 / 64),
+    ],
+    "hedge-flight": lambda: [Coalesce(), Timeout(total=20 / 64), hedged(1 / 64), breaker(1)],
+    "guarded": lambda: [attempts(), Guard(matches=r"\.1"), Timeout(first_token=4 / 64)],
+    "guard-hedged": lambda: [hedged(2 / 64), breaker(2), Guard()],
+    "guard-outside": lambda: [Guard(), attempts()],
+    "guard-with-a-bug": lambda: [attempts(), Guard(has_a_bug)],
+    "mapped": lambda: [attempts(), MapText(str.upper)],
+    "mapped-in-pieces": lambda: [MapText(str.upper, pieces=True), attempts()],
 }
-
-
-_ENGINES = ("retry", "attempts", "fallback", "per-target")
-
-
-def _layers():
-    sixteenths = st.sampled_from((4, 8, 12, 20, 32)).map(lambda k: k / 64)
-    few = st.sampled_from((None, 1, 2, 3, 4)).map(lambda k: k and k / 64)
-    timeout = st.tuples(sixteenths, few, few, st.booleans()).map(
-        lambda t: ("timeout", {"total": t[0], "first_token": t[1], "idle": t[2], "stream": t[3]})
-    )
-    engine = st.tuples(
-        st.sampled_from(_ENGINES),
-        st.integers(1, 3),
-        st.sampled_from((1 / 64, 1 / 16, 1 / 8)),
-        st.booleans(),
-    )
-    limits = st.sampled_from((("breaker", 1), ("breaker", 2), ("places", 1), ("places", 2)))
-    passing = st.sampled_from((("passes",), ("overhears",), ("coalesce",)))
-    return st.lists(st.one_of(timeout, engine, limits, passing), max_size=4)
-
-
-def _made(kind, *options):
-    if kind in {"passes", "overhears", "coalesce"}:
-        return {"passes": passes, "overhears": overhears, "coalesce": Coalesce()}[kind]
-    if kind in {"breaker", "places"}:
-        return breaker(*options) if kind == "breaker" else Concurrency(*options, queue=1)
-    if kind == "timeout":
-        return Timeout(**options[0])
-    retries, base, poor = options
-    budget = scarce() if poor else Budget()
-    retry = Retry(retries, base=base, cap=2 * base, max_hint=1.0, budget=budget)
-    if kind == "retry":
-        return retry
-    if kind == "fallback":
-        return Fallback(*PATCHES, budget=budget)
-    order = "per-target" if kind == "per-target" else "per-round"
-    return Attempts(retry, Fallback(*PATCHES, order=order), budget=budget)
-
-
-def _few_engines(layers):
-    return sum(layer[0] in _ENGINES for layer in layers) <= 2
-
-
-def stacks():
-    """Descriptions of random stacks; `made` makes one."""
-    return _layers().filter(_few_engines)
-
-
-def made(layers):
-    return lambda: [_made(*layer) for layer in layers]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from llmmw import Attempts, Budget, Client, Fallback, Retry, Timeout, ToolCallPart, _stream
+from llmmw import Attempts, Budget, Client, Fallback, Retry, Timeout, ToolCallPart, _listen
 from llmmw._attempts import History, Record, Start
 from llmmw._deltas import PartDelta, PartEnd, PartStart
 from llmmw._request import generate_of
@@ -129,7 +129,7 @@ def test_a_part_that_comes_whole_is_content():  # L19
 
 
 def test_a_stream_is_bounded(monkeypatch):  # L80
-    monkeypatch.setattr(_stream, "_MOST_BYTES", 10)
+    monkeypatch.setattr(_listen, "_MOST_BYTES", 10)
     world = World(
         scripts={"sim:a": (Script(pieces=("x" * 6, "y" * 6)),)}, callers=(Caller(mode="stream"),)
     )

@@ -56,25 +56,19 @@ def the_leader_leaves_and_the_flight_dies(patch):
 
 @mutant("slow")
 def joins_a_dying_flight(patch):
-    patch.setattr(_Flight, "joinable", property(lambda self: not self.task.ended.is_set()))
+    real = _Flight.land
+
+    def land(self):
+        if self.waiters or self.task.scope.cancel_called:  # it has ended
+            real(self)
+
+    patch.setattr(_Flight, "land", land)
+    patch.setattr(_Flight, "joinable", True)
 
 
 @mutant("coalesce")
 def joins_a_flight_that_has_ended(patch):
-    alive = property(lambda self: not self.task.scope.cancel_called)
-    patch.setattr(_Flight, "joinable", alive)
-
-    class Keeping(dict):
-        def __delitem__(self, key):
-            pass
-
-    real = _flight.Flights.__init__
-
-    def init(self):
-        real(self)
-        self._flights = Keeping()
-
-    patch.setattr(_flight.Flights, "__init__", init)
+    patch.setattr(_Flight, "land", lambda self: None)
 
 
 @mutant("coalesce", "retried")
@@ -104,10 +98,10 @@ def one_error_for_all(patch):
 def a_slow_waiter_slows_the_others(patch):
     async def hear(self, delta):
         for waiter in list(self.waiters):
-            if waiter.gate is not None:
-                await waiter.gate(delta)
+            if waiter.call.listener is not None:
+                await waiter.call.listener(delta)
 
-    async def replay(self, waiter, gate):
+    async def replay(self, waiter, listener):
         await self.task.ended.wait()
 
     patch.setattr(_Flight, "_hear", hear)
@@ -118,9 +112,9 @@ def a_slow_waiter_slows_the_others(patch):
 def the_deadline_is_that_of_the_first(patch):
     real = _Flight.add
 
-    def add(self, call):
+    def add(self, call, deadline):
         before = self.task.scope.deadline
-        waiter = real(self, call)
+        waiter = real(self, call, deadline)
         if len(self.waiters) > 1:
             self.task.scope.deadline = before
         return waiter
@@ -130,34 +124,25 @@ def the_deadline_is_that_of_the_first(patch):
 
 @mutant("retried")
 def the_deadline_stays_when_one_leaves(patch):
-    patch.setattr(_Flight, "_set_deadline", lambda self: None)
+    real = _Flight._move
+
+    def move(self, before, now):
+        if now > before:
+            real(self, before, now)
+
+    patch.setattr(_Flight, "_move", move)
 
 
 @mutant("coalesce")
 def late_ones_are_told_from_now_on(patch):
     real = _Flight.add
 
-    def add(self, call):
-        waiter = real(self, call)
-        if len(self.waiters) > 1:
-            waiter.missed = len(self._told)
+    def add(self, call, deadline):
+        waiter = real(self, call, deadline)
+        waiter.place = len(self._told)
         return waiter
 
-    class Waiter(_flight._Waiter):
-        missed = 0
-
-    async def replay(self, waiter, gate):
-        place = waiter.missed
-        while place < len(self._told) or not self.task.ended.is_set():
-            if place < len(self._told):
-                place += 1
-                await gate(self._told[place - 1])
-            else:
-                await self._news.park()
-
-    patch.setattr(_flight, "_Waiter", Waiter)
     patch.setattr(_Flight, "add", add)
-    patch.setattr(_Flight, "_replay", replay)
 
 
 @mutant("retried")
@@ -172,18 +157,12 @@ def restarted_is_told_to_who_minds(patch):
 def the_others_do_not_hear_of_a_restart(patch):
     real = _Flight._replay
 
-    async def replay(self, waiter, gate):
-        class Deaf(type(gate)):
-            __slots__ = ()
+    async def replay(self, waiter, listener):
+        async def deaf(delta):
+            if not isinstance(delta, _flight.Restarted):
+                await listener(delta)
 
-            async def __call__(self, delta):
-                if not isinstance(delta, _flight.Restarted):
-                    await super().__call__(delta)
-                else:
-                    self.fold.clear()
-
-        gate.__class__ = Deaf
-        await real(self, waiter, gate)
+        await real(self, waiter, deaf)
 
     patch.setattr(_Flight, "_replay", replay)
 
@@ -229,11 +208,22 @@ def everybody_pays(patch):
 
 
 @mutant("coalesce")
+def nobody_pays_when_the_first_has_left(patch):
+    real = _Flight.wait
+
+    async def wait(self, waiter):
+        response = await real(self, waiter)
+        self.payer = None
+        return response
+
+    patch.setattr(_Flight, "wait", wait)
+
+
+@mutant("coalesce")
 def an_error_after_content_is_passed_as_it_is(patch):
-    real = _Flight._result
-    patch.setattr(_Flight, "_result", lambda self, gate: real(self, None))
+    patch.setattr(_flight, "broken_off", lambda error, partial: error)
 
 
 @mutant("coalesce")
 def every_call_flies_alone(patch):
-    patch.setattr(_Flight, "joinable", property(lambda self: False))
+    patch.setattr(_Flight, "joinable", False)

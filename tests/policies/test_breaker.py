@@ -1,6 +1,7 @@
 """The breaker: its circuit against a model, and the policy in virtual time."""
 
 import math
+import random
 from itertools import pairwise
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from llmmw import Attempts, Breaker, Call, Fallback, Generate, Generation, Retry
-from llmmw._ledger import CircuitChanged
+from llmmw._ledger import CircuitChanged, Ledger
 from llmmw.errors import (
     AuthenticationFailed,
     BadRequest,
@@ -29,7 +30,7 @@ from llmmw.errors import (
 )
 from llmmw.policies._circuit import Circuit
 from llmmw.policies._destinations import Destinations
-from llmmw.testing import Caller, Fault, Script, World, run_world
+from llmmw.testing import Caller, Fault, Script, World, open_host, run_world
 
 WINDOW, OPEN_FOR, OPEN_MAX, PROBE_LIMIT = 20 / 64, 4 / 64, 16 / 64, 6 / 64
 OPTIONS = {
@@ -199,6 +200,30 @@ def test_the_time_it_stays_open_grows_up_to_its_cap_and_begins_anew():
     assert circuit.until - now == OPEN_MAX
 
 
+def test_programs_that_met_the_same_outage_do_not_probe_as_one():
+    for jitter, chance, share in ((0.5, 0.0, 1.0), (0.5, 0.5, 0.75), (0.0, 0.5, 1.0)):
+        circuit = Circuit(**(OPTIONS | {"probes": 1, "calls": 1, "jitter": jitter}))
+        now = 0.0
+        for opened in (4 / 64, 8 / 64, 16 / 64, 16 / 64):
+            permit = circuit.enter(now)
+            circuit.leave(permit, "failed", now, chance=lambda chance=chance: chance)
+            assert circuit.until - now == opened * share
+            now = circuit.until
+        circuit.leave(circuit.enter(now), "held", now, 7.0, lambda: 1.0)
+        assert circuit.until - now == 7.0  # a time that was told is kept
+
+
+@pytest.mark.virtual
+async def test_the_chance_of_a_client_decides_how_long_it_stays_open():
+    breaker = Breaker(calls=1, open_for=4.0, jitter=0.5)
+    async with open_host() as host:
+        host.random = random.Random(5)
+        call = CALL.replace(host=host, ledger=Ledger())
+        await ends_of(breaker, Server(Overloaded("busy")), 1, call)
+    wait = breaker.statistics()["sim:a"]["until"] - trio.current_time()
+    assert wait == 4.0 * (1 - 0.5 * random.Random(5).random())
+
+
 def test_failures_that_are_old_do_not_count():
     circuit = Circuit(probes=1, **OPTIONS)
     for at in (0.0, 0.0, WINDOW):
@@ -285,7 +310,7 @@ def late():
     ids=repr,
 )
 async def test_it_opens_on_failures_sheds_at_once_and_recovers(error):  # L37, L44
-    breaker, server = Breaker(calls=4), Server(*[error] * 4)
+    breaker, server = Breaker(jitter=0, calls=4), Server(*[error] * 4)
     kind = type(error).__name__
     assert await ends_of(breaker, server, 6) == [kind] * 4 + ["CallShed"] * 2
     began = trio.current_time()
@@ -323,7 +348,7 @@ async def test_it_opens_on_failures_sheds_at_once_and_recovers(error):  # L37, L
     ids=repr,
 )
 async def test_what_is_no_failure_opens_nothing(error, closes):
-    breaker = Breaker(calls=1, open_for=1.0)
+    breaker = Breaker(jitter=0, calls=1, open_for=1.0)
     assert await ends_of(breaker, Server(*[error] * 9), 9) == [type(error).__name__] * 9
     assert breaker.statistics()["sim:a"]["calls"] == (9 if closes else 0)
     await ends_of(breaker, Server(*[Overloaded("busy")] * 10), 10)
@@ -345,7 +370,7 @@ async def test_what_is_no_failure_opens_nothing(error, closes):
     ids=str,
 )
 async def test_no_quota_and_a_wrong_key_hold_it_open(error, seconds):
-    breaker = Breaker()
+    breaker = Breaker(jitter=0)
     assert await ends_of(breaker, Server(error), 2) == [type(error).__name__, "CallShed"]
     await trio.sleep(seconds - 1)
     assert await ends_of(breaker, Server(), 1) == ["CallShed"]
@@ -355,7 +380,7 @@ async def test_no_quota_and_a_wrong_key_hold_it_open(error, seconds):
 
 @pytest.mark.virtual
 async def test_a_cancelled_probe_lets_the_next_one_try():  # L40, L41
-    breaker = Breaker(calls=1, open_for=1.0)
+    breaker = Breaker(jitter=0, calls=1, open_for=1.0)
     await ends_of(breaker, Server(Overloaded("busy")), 1)
     await trio.sleep(1)
 
@@ -371,7 +396,7 @@ async def test_a_cancelled_probe_lets_the_next_one_try():  # L40, L41
 
 @pytest.mark.virtual
 async def test_while_one_probes_the_others_are_shed_until_it_has_hung_too_long():  # L38
-    breaker = Breaker(calls=1, open_for=1.0, probe_limit=10.0)
+    breaker = Breaker(jitter=0, calls=1, open_for=1.0, probe_limit=10.0)
     await ends_of(breaker, Server(Overloaded("busy")), 1)
     await trio.sleep(1)
 
@@ -392,7 +417,7 @@ async def test_while_one_probes_the_others_are_shed_until_it_has_hung_too_long()
 
 @pytest.mark.virtual
 async def test_by_hand():  # L39
-    breaker = Breaker()
+    breaker = Breaker(jitter=0)
     breaker.isolate("sim:a")
     await trio.sleep(1e4)
     with pytest.raises(CallShed, match="isolated by hand") as caught:
@@ -406,7 +431,7 @@ async def test_by_hand():  # L39
 @pytest.mark.virtual
 @pytest.mark.parametrize(("scope", "other"), [("model", "ok"), ("provider", "CallShed")])
 async def test_what_breaks_by_itself(scope, other):
-    breaker = Breaker(calls=1, scope=scope)
+    breaker = Breaker(jitter=0, calls=1, scope=scope)
     await ends_of(breaker, Server(Overloaded("busy")), 1)
     sibling = CALL.replace(request=CALL.request.replace(model="sim:b"))
     stranger = CALL.replace(request=CALL.request.replace(model="other:a"))
@@ -418,7 +443,7 @@ def test_with_another_target_healthy_the_caller_never_sees_it():  # L44
     busy = Script(pieces=(), error=Fault("busy"))
     callers = tuple(Caller(arrive=k / 64) for k in range(20))
     world = World(scripts={"sim:a": (busy,), "sim:b": (Script(),)}, callers=callers)
-    stack = [Attempts(Retry(2), Fallback("sim:b")), Breaker(calls=5)]
+    stack = [Attempts(Retry(2), Fallback("sim:b")), Breaker(jitter=0, calls=5)]
     trace = run_world(world, lambda: stack)
     assert all(call.outcome == "ok" and call.done == call.arrived for call in trace.calls)
     assert sum(seen.model == "a" for seen in trace.seen if seen.what == "opened") == 5
@@ -429,7 +454,7 @@ def test_a_target_that_is_well_again_gets_traffic_within_open_max(fails):  # L45
     busy = Script(pieces=(), error=Fault("busy"))
     callers = tuple(Caller(arrive=float(k)) for k in range(400))
     scripts = {"sim:a": (busy,) * fails + (Script(),), "sim:b": (Script(),)}
-    breaker = Breaker(calls=2)
+    breaker = Breaker(jitter=0, calls=2)
     stack = [Fallback("sim:b"), breaker]
     trace = run_world(World(scripts=scripts, callers=callers), lambda: stack)
     opened = [seen.time for seen in trace.seen if (seen.what, seen.model) == ("opened", "a")]
@@ -444,6 +469,7 @@ def test_a_target_that_is_well_again_gets_traffic_within_open_max(fails):  # L45
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"jitter": 2}, "Breaker(jitter=2): expected a number from 0 to 1"),
         ({"share": 0}, "Breaker(share=0): expected a number above 0, up to 1"),
         ({"share": 1.5}, "share=1.5"),
         ({"calls": 0}, "calls=0"),

@@ -1,6 +1,9 @@
 """What users see of `Coalesce`, and what no drawn world has."""
 
 import contextvars
+import gc
+import traceback
+import weakref
 
 import pytest
 import trio
@@ -17,7 +20,7 @@ from llmmw import (
     Retry,
     TextPart,
     Timeout,
-    _flight,
+    _listen,
     chain,
 )
 from llmmw._ledger import CallEnded, FlightJoined, FlightLeft
@@ -105,7 +108,6 @@ async def test_a_flight_outlives_its_first_caller():
     async with client:
         _, answer = await together(leaves, stays)
     assert answer.text == "abc"
-    assert answer.joined
     assert [type(e) for e in events if "Flight" in type(e).__name__] == [FlightJoined]
     assert len(provider.opened) == 1
 
@@ -327,7 +329,7 @@ async def test_without_a_host_it_says_so():
 
 
 async def test_an_answer_without_end_is_refused(monkeypatch):
-    monkeypatch.setattr(_flight, "_MOST_BYTES", 10)
+    monkeypatch.setattr(_listen, "_MOST_BYTES", 10)
 
     async def endless(call):
         await call.listener(PartStart(0, TextPart("")))
@@ -343,3 +345,221 @@ async def test_an_answer_without_end_is_refused(monkeypatch):
         with pytest.raises(StreamInterrupted, match="larger than 10 bytes") as caught:
             await chain(Coalesce(), provider=endless)(Call(QUESTION, hear, host=host))
     assert isinstance(caught.value.__cause__, ProtocolError)
+
+
+async def hear_nothing(delta):
+    pass
+
+
+async def test_who_was_told_gets_an_error_with_all_that_is_known():
+    failing = Script(pieces=(), error=Fault("busy"))
+    broken = Script(first=1, gap=1, pieces=("x",), error=Fault("busy"))
+    _, client = client_of(failing, broken, stack=[Coalesce(), Retry(1, base=0.0)])
+    async with client:
+        with pytest.raises(StreamInterrupted, match="scripted: busy") as caught:
+            await client.ask("hello", listener=hear_nothing)
+    assert [type(error) for error in caught.value.attempts] == [Overloaded, Overloaded]
+    assert isinstance(caught.value.__cause__, Overloaded)
+    assert caught.value.partial.text == "x"
+
+
+async def test_who_minds_a_restart_is_told_where_it_was():
+    broken = Script(pieces=("x",), error=Fault("cut"))
+    _, client = client_of(broken, SLOW, stack=[Coalesce(), Retry(2)])
+    async with client:
+        with pytest.raises(StreamInterrupted, match=r"^sim:a: the answer broke off"):
+            await client.ask("hello", listener=hear_nothing)
+
+
+async def test_when_the_first_caller_leaves_the_next_one_pays():
+    events = []
+    _, client = client_of(SLOW, instruments=[events.append])
+
+    async def leaves():
+        with trio.move_on_after(1):
+            await client.ask("hello")
+
+    async with client:
+        _, second, third = await together(leaves, *[lambda: client.ask("hello")] * 2)
+    assert (second.joined, third.joined) == (False, True)
+    ends = [e.output_tokens for e in events if isinstance(e, CallEnded)]
+    assert sorted(ends, key=str) == [3, None, None]
+
+
+async def test_an_error_that_is_a_bug_does_not_grow_with_those_who_see_it():
+    errors = []
+
+    async def broken(call, next):
+        await trio.sleep(1)
+        raise ZeroDivisionError("deep down")
+
+    _, client = client_of(SLOW, stack=[Coalesce(), broken])
+
+    async def ask():
+        try:
+            await client.ask("hello")
+        except ZeroDivisionError as error:
+            errors.append(error)
+
+    async with client:
+        await together(*[ask] * 3)
+    assert {str(error) for error in errors} == {"deep down"}
+    assert len({id(error) for error in errors}) == 3
+    assert len({len(traceback.extract_tb(error.__traceback__)) for error in errors}) == 1
+
+
+async def test_an_error_that_cannot_be_copied_is_shared_as_it_is():
+    class Odd(Exception):
+        def __init__(self, number):
+            super().__init__(f"number {number}")
+
+    errors = []
+
+    async def broken(call, next):
+        await trio.sleep(1)
+        raise Odd(7)
+
+    _, client = client_of(SLOW, stack=[Coalesce(), broken])
+
+    async def ask():
+        try:
+            await client.ask("hello")
+        except Odd as error:
+            errors.append((str(error), len(traceback.extract_tb(error.__traceback__))))
+
+    async with client:
+        await together(*[ask] * 3)
+    assert len(set(errors)) == 1
+    assert errors[0][0] == "number 7"
+
+
+async def test_a_call_whose_own_limit_runs_out_is_told_of_that_one():
+    layers = set()
+
+    async def listens(delta):
+        await trio.sleep_until(begun + 2)
+
+    for _ in range(20):  # a tie, which the scheduler decides
+        _, client = client_of(SLOW, stack=[Timeout(total=2), Coalesce()])
+        async with client:
+            begun = trio.current_time()
+            try:
+                await client.ask("hello", listener=listens)
+            except DeadlineExceeded as error:
+                layers.add(error.layer)
+    assert layers == {"Timeout(total=2, first_token=None, idle=None, stream=False)"}
+
+
+async def test_what_has_ended_is_not_in_flight():
+    _, client = client_of(SLOW)
+    policy = client.stack[0]
+    seen = []
+
+    async def slow(delta):
+        await trio.sleep(10)
+        seen.append(policy.statistics()["in_flight"])
+
+    async with client:
+        await client.ask("hello", listener=slow)
+        assert seen[-1] == 0
+        for k in range(100):
+            with trio.move_on_after(1 + k % 5):
+                await client.ask(f"hello {k}")
+        assert policy.statistics() == {"started": 101, "joined": 0, "in_flight": 0}
+
+
+async def test_a_question_differs_by_what_json_tells_apart():
+    provider, client = client_of(SLOW)
+    async with client:
+        await together(
+            lambda: client.ask("hello", extra={"sim": {"flag": 1, "deep": [{"x": 0}]}}),
+            lambda: client.ask("hello", extra={"sim": {"flag": True, "deep": [{"x": 0}]}}),
+            lambda: client.ask("hello", extra={"sim": {"flag": 1, "deep": [{"x": False}]}}),
+            lambda: client.ask("hello", extra={"sim": {"deep": [{"x": 0.0}], "flag": 1.0}}),
+        )
+    assert len(provider.opened) == 3
+
+
+async def test_every_kind_of_request_is_shared():
+    provider, client = client_of(SLOW)
+    async with client:
+        results = await together(
+            *[lambda: client.embed(["a", "bc"])] * 2,
+            *[lambda: client.score("a", ["b", "cd"])] * 2,
+            *[lambda: client.count_tokens("a b")] * 2,
+        )
+    assert len(provider.opened) == 3
+    assert results[0::2] == results[1::2]
+    assert [result.joined for result in results] == [False, True] * 3
+
+
+async def test_inside_of_attempts_each_attempt_is_shared():
+    broken = Script(first=1, pieces=(), error=Fault("busy"))
+    provider, client = client_of(broken, SLOW, stack=[Retry(1, base=0.0), Coalesce()])
+    async with client:
+        first, second = await together(*[lambda: client.ask("hello")] * 2)
+    assert first.text == second.text == "abc"
+    assert len(provider.opened) == 2
+
+
+async def test_two_layers_are_as_one():
+    provider, client = client_of(SLOW, stack=[Coalesce(), Coalesce()])
+    async with client:
+        first, second = await together(
+            lambda: client.ask("hello"), lambda: client.ask("hello", listener=hear_nothing)
+        )
+    assert (first.text, second.text) == ("abc", "abc")
+    assert (first.joined, second.joined) == (False, True)
+    assert len(provider.opened) == 1
+
+
+def test_an_interrupt_in_a_flight_ends_the_program():
+    async def interrupted(call):
+        raise KeyboardInterrupt
+
+    async def main():
+        async with open_host() as host:
+            await chain(Coalesce(), provider=interrupted)(Call(QUESTION, host=host))
+
+    with pytest.raises(KeyboardInterrupt):
+        trio.run(main)
+
+
+async def test_a_host_that_closes_starts_nothing():
+    provider = SimulatedProvider({"a": [SLOW]})
+    handler = chain(Coalesce(), provider=provider)
+    async with open_host() as host:
+        pass
+    with pytest.raises(RuntimeError):
+        await handler(Call(QUESTION, host=host))
+    assert not provider.opened
+
+
+async def test_what_was_asked_is_forgotten():
+    handler = chain(Coalesce(), provider=SimulatedProvider({"a": [SLOW]}))
+    gc.collect()
+    async with open_host() as host:
+        question = Generate(model="sim:a", messages=["only once"])
+        kept = weakref.ref(question)
+        await handler(Call(question, hear_nothing, host=host))
+        del question
+        gc.collect()
+        assert kept() is None
+
+
+async def test_who_comes_when_a_flights_time_is_over_starts_another():
+    for _ in range(20):  # a tie, which the scheduler decides
+        provider, client = client_of(SLOW)
+
+        async def leaves(client=client):
+            with trio.move_on_after(2):
+                await client.ask("hello")
+
+        async def comes(client=client):
+            await trio.sleep(2)
+            assert (await client.ask("hello")).text == "abc"
+
+        async with client, trio.open_nursery() as nursery:
+            nursery.start_soon(leaves)
+            nursery.start_soon(comes)
+        assert len(provider.opened) == 2

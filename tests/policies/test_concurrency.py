@@ -1,23 +1,28 @@
 """Places: the pure core against a model, and the policy in virtual time."""
 
 import random
+from collections import Counter
 from contextlib import nullcontext
 
 import pytest
 import trio
-from hypothesis import settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from llmmw import (
     Attempts,
+    Breaker,
     Call,
     Client,
     Concurrency,
     Fallback,
     Generate,
     Generation,
+    Hedge,
     PartDelta,
+    RateLimit,
+    Retry,
     Timeout,
 )
 from llmmw._call import Attempt
@@ -34,6 +39,7 @@ from llmmw.errors import (
 )
 from llmmw.policies.concurrency import Places
 from llmmw.testing import Caller, Script, SimulatedProvider, World, run_virtual, run_world
+from llmmw.testing._strategies import worlds
 
 LEAST, MOST = 2, 6
 
@@ -432,3 +438,75 @@ def test_a_wrong_option_is_named(given, options, message):
     with pytest.raises(ConfigError) as caught:
         Concurrency(*given, **options)
     assert message in str(caught.value)
+
+
+class Watched(trio.abc.Instrument):
+    """All three limits under attempts that retry and hedge. At each opening and each end no
+    attempt is without its place, and whenever all tasks wait no place is without its attempt.
+    (In between, who leaves has given its place to a task that has yet to run.)"""
+
+    def __init__(self):
+        self.breaker = Breaker(calls=2, open_for=2 / 64, probe_limit=2 / 64, jitter=0)
+        self.rate = RateLimit(requests=32, per=1.0, burst=8 / 64)
+        self.places = Concurrency(2)
+        self.open, self.most, self.wrong = 0, 0, []
+
+    def held(self):
+        return sum(one["in_flight"] for one in self.places.statistics().values())
+
+    async def watch(self, call, next):
+        if not self.open:
+            trio.lowlevel.add_instrument(self)  # again is no harm
+        self.open += 1
+        self.most = max(self.most, self.open)
+        self.check()
+        try:
+            return await next(call)
+        finally:
+            self.check()
+            self.open -= 1
+
+    def check(self):
+        reserved = sum(one["in_flight"] for one in self.rate.statistics().values())
+        if not self.open <= min(self.held(), reserved):
+            self.wrong.append((self.open, self.held(), reserved))
+
+    def before_io_wait(self, timeout):
+        if timeout > 0 and self.held() != self.open:
+            self.wrong.append((self.open, self.held()))
+
+    def stack(self):
+        engine = Attempts(Retry(1, base=1 / 64), Fallback("sim:b"), Hedge(1 / 64, targets="sim:c"))
+        return [engine, self.breaker, self.rate, self.places, self.watch]
+
+    def at_rest(self):
+        for policy in (self.rate, self.places):
+            for one in policy.statistics().values():
+                assert (one["in_flight"], one["waiting"]) == (0, 0)
+        assert all(one["probes"] == 0 for one in self.breaker.statistics().values())
+        assert self.open == 0
+        assert not self.wrong, "places held are not the attempts open"
+
+
+def test_places_held_are_attempts_open_whatever_is_cancelled():  # L55, L101
+    met = Counter()
+
+    @settings(
+        max_examples=12,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.random_module(), worlds(callers=3))
+    def run(_, world):
+        whole = run_world(world, (watched := Watched()).stack, stop_at=1 << 30)
+        watched.at_rest()
+        met.update(whole.happened())
+        met["at once"] += watched.most > 1
+        for step in range(1, whole.steps + 1):
+            run_world(world, (watched := Watched()).stack, probes=False, stop_at=step)
+            watched.at_rest()
+
+    run()
+    assert min(met[what] for what in ("retry", "hedge", "at once", "QueueEntered")) > 1, met

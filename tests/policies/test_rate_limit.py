@@ -19,6 +19,7 @@ from hypothesis.stateful import (
 from llmmw import (
     Attempts,
     Call,
+    Client,
     Embed,
     Fallback,
     Generate,
@@ -42,7 +43,16 @@ from llmmw.errors import (
 from llmmw.policies import _buckets
 from llmmw.policies._buckets import Account
 from llmmw.policies._estimate import input_estimate, output_estimate
-from llmmw.testing import Caller, Fault, Script, World, assert_laws, run_world
+from llmmw.testing import (
+    Caller,
+    Fault,
+    Script,
+    SimulatedProvider,
+    World,
+    assert_laws,
+    run_virtual,
+    run_world,
+)
 
 # --- the core: L46 to L52
 
@@ -120,7 +130,7 @@ class AccountMachine(RuleBasedStateMachine):
             assert (ticket in stay) or ticket in self.woken, "L51: nobody told it"
         self.line = stay
         assert self.account.queue == stay, "L49: another order"
-        assert [ticket.due for ticket in stay] == [at for _, at in kept], "L48: another time"
+        assert not stay or max(stay[0].due, self.now) == kept[0][1], "L48: another time"
         assert not stay or stay[0] in self.woken, "L48: the first in line was not woken"
 
     @rule(costs=COSTS, priority=st.sampled_from([0, 0, 0, 1]), patience=TICKS | st.just(math.inf))
@@ -156,16 +166,20 @@ class AccountMachine(RuleBasedStateMachine):
             self.started(ticket)
         return self.reviewed()
 
-    @rule(ticks=TICKS)
-    def later(self, ticks):
+    @rule(ticks=TICKS, late=st.sampled_from([0, 0, 0, 1, 3]))
+    def later(self, ticks, late):
+        """Time goes by; who is due starts, sometimes a little late, as tasks do."""
         until = self.now + ticks
         while self.line and self.line[0].due <= until:
             head = self.line.pop(0)
-            self.now = max(self.now, head.due)
+            self.now = max(self.now, min(head.due + late / 64, head.deadline))
+            until = max(until, self.now)
             for other in self.line:
                 assert not self.account.start(other, self.now), "L49: overtook"
+            self.woken = list(self.line)
             assert self.account.start(head, self.now)
             self.started(head)
+            self.reviewed()
         self.now = until
 
     @precondition(lambda self: self.line)
@@ -193,12 +207,12 @@ class AccountMachine(RuleBasedStateMachine):
         self.book(more, False)
         self.reviewed()
 
-    @rule(place=st.integers(0, 1), left=TICKS)
-    def told(self, place, left):
+    @rule(place=st.integers(0, 1), left=TICKS, age=TICKS)
+    def told(self, place, left, age):
         self.naive.to(self.now)
-        self.naive.levels[place] = min(self.naive.levels[place], left)  # L50
+        self.naive.levels[place] = min(self.naive.levels[place], left + age)  # L50
         self.woken = list(self.line)
-        self.account.lower(place, left, self.now)
+        self.account.lower(place, left, self.now - age, self.now)
         self.reviewed()
 
     @rule(hint=TICKS)
@@ -251,8 +265,8 @@ def _freeze_forgotten(patch):
 
 
 def _told_more_than_there_is(patch):
-    def lower(self, place, left, now):
-        self.full[place] = now + self.burst - left
+    def lower(self, place, left, told, now):
+        self.full[place] = told + self.burst - left
         self._review(now)
 
     patch.setattr(Account, "lower", lower)
@@ -605,6 +619,63 @@ async def test_what_the_host_has_left_lowers_and_never_raises():
 
 
 @pytest.mark.virtual
+async def test_what_the_host_said_long_ago_is_old():
+    # Ten streams of 30 s each say at their ends what was left when they began.
+    nothing = Generation(http=HttpInfo(status=200, rate={"requests_remaining": 0.0}))
+    host = Host(30.0, [nothing] * 100)
+    await run_all([RateLimit(requests=60)], host, asks(60))
+    assert host.starts == list(range(60))
+
+
+@pytest.mark.virtual
+async def test_no_refund_goes_beyond_what_the_host_has_left():
+    told = Generation(
+        usage=Usage(input_tokens=1, output_tokens=0),
+        http=HttpInfo(status=200, rate={"tokens_remaining": 0.0}),
+    )
+    host = Host(0.0, [told])
+    await run_all([RateLimit(input_tokens=60, burst=14)], host, asks(2))
+    assert host.starts == [0, 14]
+
+
+def test_the_clock_of_another_run_is_no_lock():
+    limit = RateLimit(requests=60)
+
+    def run(begin, turns=()):
+        async def main():
+            trio.lowlevel.current_clock().jump(begin)
+            host = Host(0.0, list(turns))
+            await run_all([limit], host, asks(2))
+            return host.starts
+
+        return run_virtual(main)
+
+    assert run(9000.0, [RateLimited("slow down", retry_after=500.0)]) == [0, 500]
+    assert run(0.0) == [0, 1]
+    assert run(20_000.0) == [0, 1]
+    assert limit._accounts.of("sim", 0.0).at_rest(0.0)
+
+
+def test_what_ends_beside_a_long_line_costs_little(monkeypatch):
+    looks = []
+    real = Account._earliest
+    monkeypatch.setattr(Account, "_earliest", lambda s, c, f: looks.append(1) or real(s, c, f))
+    account = Account({"a": 1.0}, 1.0, 1000)
+    running = [account.take((0.25,), 0.0) for _ in range(4)]
+    for _ in range(1000):
+        account.enter((1.0,), 0.0, deadline=1e4)
+    looks.clear()
+    for ticket, real_cost in zip(running, (0.0, 0.25, 0.5, None), strict=True):
+        account.settle(ticket, (real_cost,), 0.5)
+    account.lower(0, 0.0, 0.5, 0.5)
+    account.freeze(2.0, 0.5)
+    account.leave(account.queue[500], 0.5)
+    assert account.enter((1.0,), 0.5, deadline=1e4).state == "waiting"
+    assert account.enter((1.0,), 0.5, deadline=1e4).state == "shed"  # the line is full
+    assert len(looks) < 20
+
+
+@pytest.mark.virtual
 async def test_money_is_limited_by_what_tokens_cost():
     prices = {"sim:*": {"input": "100000", "output": "200000"}}  # 1.40 and 2.00 for a question
     limit = RateLimit(money=60, burst=3.4, prices=prices)
@@ -621,6 +692,21 @@ async def test_a_price_that_nobody_knows_is_not_nothing():
     ends, _ = await run_all([RateLimit(money=1)], Host(), asks(1))
     assert isinstance(ends[0], ConfigError)
     assert "the price of 'sim:a' is unknown" in str(ends[0])
+
+
+@pytest.mark.virtual
+async def test_the_prices_of_the_client_count_and_those_of_the_policy_before_them():
+    provider = SimulatedProvider({"a": [Script(first=1.0)]})
+    dear = {"sim:*": {"input": "100000", "output": "0"}}
+    for own, cost in ((None, 1.4), ({"sim:a": {"input": "200000", "output": "0"}}, 2.8)):
+        limit = RateLimit(money=1000, prices=own, output_estimate=0)
+        async with Client("sim:a", stack=[limit], providers=[provider], prices=dear) as client:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(client.ask, ["x" * 40])
+                await trio.testing.wait_all_tasks_blocked()
+                charged = limit.statistics()["sim"]["charged"]["money"]
+                nursery.cancel_scope.cancel()
+        assert charged == pytest.approx(cost)
 
 
 @pytest.mark.virtual

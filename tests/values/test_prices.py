@@ -13,6 +13,8 @@ import llmmw
 from llmmw import Client, Price, Prices, Usage, price_of
 from llmmw._prices import built_in_prices, prices_of
 from llmmw._response import Generation
+from llmmw._router import Router
+from llmmw._tasks import Host
 from llmmw.errors import ConfigError
 from llmmw.plugin import Provider
 
@@ -163,3 +165,27 @@ async def test_an_answer_says_what_it_cost():
         free = await client.ask("hello", model="openai:nobody-knows")
         assert free.usage.cost is None
         assert "$" not in free.explain()
+
+
+class Seller(Told):
+    def price(self, model):
+        return Price(f"{self.name}:{model}", Decimal(1), Decimal(1)) if model == "own" else None
+
+
+async def test_a_client_has_prices_of_its_own_and_its_providers_have_theirs():
+    prices = {"shop:dear": {"input": 3, "output": 0}}
+    async with Client("shop:own", providers=[Seller(name="shop")], prices=prices) as client:
+        for model, cost in (("own", "0.0011"), ("dear", "0.003"), ("other", None)):
+            answer = await client.ask("hello", model=f"shop:{model}")
+            assert answer.usage.cost == (None if cost is None else Decimal(cost)), model
+            assert answer.spent[2] == answer.usage.cost
+        assert client.host.price("shop:own").input == 1
+    with pytest.raises(ConfigError, match="says nothing of input"):
+        Client("shop:own", prices={"shop:own": {}})
+
+
+async def test_another_account_of_a_provider_has_its_prices():
+    host = Host(None)
+    router = Router(host, [Told(name="second")], options={"second": {"use": "openai"}})
+    assert router.price("second:gpt-5-mini") == built_in_prices().row("openai:gpt-5-mini")
+    assert host.price("second:nobody-knows") is None
