@@ -302,6 +302,8 @@ def block(text: str) -> str:
 def entry(found: Found, level: int = 2, title: str = "", law: str = "") -> str:
     """Everything about one name."""
     parts = [f"{'#' * level} {title or found.name}", law]
+    if title and found.name.lower() != title.lower() and title.isidentifier():
+        parts.append(f"{'#' * (level + 1)} {found.name}")
     node = found.node
     if isinstance(node, ast.ClassDef):
         parts += class_entry(found, level)

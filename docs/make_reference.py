@@ -429,7 +429,22 @@ def openai_page() -> str:
     return page("llmmw-openai", text, "## Hosts", "\n".join(rows), provider)
 
 
+def anthropic_page() -> str:
+    """The plugin llmmw-anthropic: options of the provider."""
+    text = prose(docstring("llmmw_anthropic"))
+    return page("llmmw-anthropic", text, entry(named("llmmw_anthropic._provider", "Anthropic")))
+
+
+def google_page() -> str:
+    """The plugin llmmw-google: options of its two providers."""
+    two = (("llmmw_google._provider", "Google"), ("llmmw_google._vertex", "Vertex"))
+    text = prose(docstring("llmmw_google"))
+    return page("llmmw-google", text, *(entry(named(*one)) for one in two))
+
+
 PLUGINS: dict[str, tuple[str, Callable[[], str]]] = {
+    "anthropic.md": ("llmmw_anthropic", anthropic_page),
+    "google.md": ("llmmw_google", google_page),
     "local.md": ("llmmw_local", local_page),
     "openai.md": ("llmmw_openai", openai_page),
 }
@@ -457,6 +472,8 @@ TITLES = {
     "wire.md": "For authors of providers over HTTP: `llmmw.wire`",
     "testing.md": "For authors of policies: `llmmw.testing`",
     "sim.md": "For simulations: `llmmw.sim`",
+    "anthropic.md": "The plugin llmmw-anthropic",
+    "google.md": "The plugin llmmw-google",
     "local.md": "The plugin llmmw-local",
     "openai.md": "The plugin llmmw-openai",
 }

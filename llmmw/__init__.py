@@ -12,10 +12,11 @@ The map. Imports run downward only; `pyproject.toml` has it as a contract that t
     engines    _portal | _plan | _flight   the thread bridge; which attempt is next; shared flights
     attempts   _attempts, _budget          what policies see and say; one attempt; what all may cost
                _mailbox                    what goes between two threads
-    chain      _provider, _chain, _listen, _map_text, _tasks, _instrument
+    chain      _provider, _chain, _listen, _map_text, _forced_tool, _tasks, _instrument
     call       _call                       one request in flight
-    values     _deltas, _request, _output, _response, _messages, _parts,
-               _prices, _explain, _ledger, _events, _plain, _secret, errors
+    values     _deltas, _request, _tools, _output, _response, _messages, _parts, _functions,
+               _typed, _strict, _schema, _prices, _explain, _ledger, _events, _plain, _secret,
+               errors
 """
 
 from importlib import import_module
@@ -77,9 +78,6 @@ if TYPE_CHECKING:
     from llmmw._request import Reasoning as Reasoning
     from llmmw._request import Request as Request
     from llmmw._request import Score as Score
-    from llmmw._request import ServerTool as ServerTool
-    from llmmw._request import Tool as Tool
-    from llmmw._request import ToolNames as ToolNames
     from llmmw._response import Candidate as Candidate
     from llmmw._response import Embeddings as Embeddings
     from llmmw._response import Finish as Finish
@@ -91,6 +89,9 @@ if TYPE_CHECKING:
     from llmmw._response import Usage as Usage
     from llmmw._stack import default_stack as default_stack
     from llmmw._stream import Stream as Stream
+    from llmmw._tools import ServerTool as ServerTool
+    from llmmw._tools import Tool as Tool
+    from llmmw._tools import ToolNames as ToolNames
     from llmmw.policies import Attempts as Attempts
     from llmmw.policies import Balance as Balance
     from llmmw.policies import Breaker as Breaker
@@ -180,9 +181,6 @@ _HOMES = {
         "Reasoning",
         "Request",
         "Score",
-        "ServerTool",
-        "Tool",
-        "ToolNames",
     ),
     "_response": (
         "Candidate",
@@ -197,6 +195,11 @@ _HOMES = {
     ),
     "_stack": ("default_stack",),
     "_stream": ("Stream",),
+    "_tools": (
+        "ServerTool",
+        "Tool",
+        "ToolNames",
+    ),
     "policies": (
         "Attempts",
         "Balance",

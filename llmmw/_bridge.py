@@ -27,6 +27,7 @@ from llmmw._mailbox import Ended
 from llmmw._map import Progress, check_many
 from llmmw._plugins import Plugins
 from llmmw._portal import Lifetime, Portal, Work
+from llmmw._prices import GivenPrices
 from llmmw._provider import Provider
 from llmmw._response import Generation
 from llmmw._secret import guarded
@@ -50,6 +51,7 @@ class Bridge:
         options: Mapping[str, Mapping[str, Any]] | None = None,
         plugins: Plugins | None = None,
         instruments: Sequence[Instrument] = (),
+        prices: GivenPrices | None = None,
     ) -> None:
         # Under the same name, so that no frame of ours keeps a key as it was given.
         options = {name: guarded(one) for name, one in (options or {}).items()}
@@ -60,6 +62,7 @@ class Bridge:
             options=options,
             plugins=plugins,
             instruments=instruments,
+            prices=prices,
         )
         self._home: Lifetime | None = None
         self._owner = True

@@ -29,7 +29,7 @@ from llmmw._request import (
     conversation,
     generate_of,
 )
-from llmmw._response import Embeddings, Generation, Response, Scores, TokenCount
+from llmmw._response import Embeddings, Generation, Response, Scores, TokenCount, asked_for
 from llmmw._router import Router
 from llmmw._secret import guarded
 from llmmw._stack import default_stack
@@ -342,6 +342,4 @@ class Client(AbstractAsyncContextManager["Client"]):
             raise own  # out here, so that it keeps the cause and the context of its own
         if not isinstance(response, kind):
             raise BadRequest(f"expected {kind.__name__}, the stack gave {type(response).__name__}")
-        if response.ledger is not ledger:
-            response = response.replace(ledger=ledger)
-        return response
+        return asked_for(response, ledger, getattr(call.request, "output", None))

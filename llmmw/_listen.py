@@ -60,9 +60,10 @@ class AnswerSize:
 
 
 def broken_off(error: LLMError, partial: Response) -> StreamInterrupted:
-    """What a call ends with that was told `partial` before this error."""
+    """What a call ends with that was told `partial` before this error, which may be of another
+    attempt."""
     if isinstance(error, StreamInterrupted):
-        error.partial = error.partial or partial
+        error.partial = partial
         return error
     cut = StreamInterrupted(
         f"the answer broke off: {error.message}",
@@ -72,7 +73,7 @@ def broken_off(error: LLMError, partial: Response) -> StreamInterrupted:
         code=error.code,
         request_id=error.request_id,
         retry_after=error.retry_after,
-        partial=error.partial or partial,
+        partial=partial,
         processed=error.processed,
     )
     cut.attempts = error.attempts
@@ -210,13 +211,14 @@ class ResponseBuilder:
     async def _begin(self, part: Part, candidate: int) -> int:
         if not self._started:
             await self.start()
-        await self._end_current(candidate)
+        await self.end_part(candidate=candidate)
         index = self._count.get(candidate, 0)
         self._count[candidate] = index + 1
         await self._tell(PartStart(index, part, candidate))
         return index
 
-    async def _end_current(self, candidate: int) -> None:
+    async def end_part(self, *, candidate: int = 0) -> None:
+        """End the running text or reasoning, if any: what follows is a part of its own."""
         current = self._current.pop(candidate, None)
         if current is not None:
             await self._end(candidate, current[2])
@@ -310,7 +312,7 @@ class ResponseBuilder:
         """Ends the open parts and gives the response; `fields` are further ones of it."""
         await self.start()
         for candidate in list(self._current):
-            await self._end_current(candidate)
+            await self.end_part(candidate=candidate)
         for candidate, index in self.fold.open_parts:
             await self._end(candidate, index)
         return self.fold.response(finish=finish, usage=usage, ledger=self.call.ledger, **fields)

@@ -67,6 +67,8 @@ def message_of(item: object) -> Message:
         return item
     if isinstance(item, (str, MediaPart, TextPart)):
         return Message("user", item)
+    if isinstance(item, ToolResultPart):
+        return Message("tool", item)
     if isinstance(item, tuple) and len(item) == 2 and item[0] in get_args(Role):
         return Message(item[0], item[1])
     if isinstance(item, Mapping):

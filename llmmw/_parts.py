@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import mimetypes
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 import attrs
 
+from llmmw._functions import arguments_for
 from llmmw._plain import restore, value
+from llmmw._typed import dump
 from llmmw.errors import BadRequest
 
 __all__ = [
@@ -182,6 +184,40 @@ class ToolCallPart:
         except orjson.JSONDecodeError as error:
             raise BadRequest(f"arguments of the call of {self.name!r}: {error}") from error
 
+    def bind(self, function: Callable[..., Any]) -> dict[str, Any]:
+        """The arguments as keyword arguments for the function that is the tool, each of the type
+        of its hint: `weather(**call.bind(weather))`.
+
+        Raises:
+            BadRequest: if the model gave others, or invalid JSON.
+        """
+        try:
+            return arguments_for(function, self.arguments if self.arguments.strip() else "{}")
+        except ValueError as error:
+            raise BadRequest(f"arguments of the call of {self.name!r}: {error}") from error
+
+    def result(self, value: Any = None, *, error: object = None) -> ToolResultPart:
+        """What the tool gave, as the next turn takes it: `ask([question, response, result])`.
+
+        Args:
+            value: text and parts as they are; else what has a form in JSON: plain data, and attrs,
+                dataclass and pydantic objects.
+            error: what went wrong instead, as text or exception; the model is told that it is one.
+
+        Raises:
+            BadRequest: if the value has no form in JSON.
+        """
+        if error is not None:
+            is_raised = isinstance(error, BaseException)
+            value = f"{type(error).__name__}: {error}" if is_raised else str(error)
+        try:
+            content = value if _is_content(value) else dump(value)
+        except TypeError as wrong:
+            raise BadRequest(f"the result of {self.name!r}: {wrong}; give text") from wrong
+        return ToolResultPart(
+            call_id=self.id, name=self.name, content=content, is_error=error is not None
+        )
+
 
 @value
 @attrs.frozen(kw_only=True)
@@ -215,6 +251,13 @@ class OpaquePart:
     provider: str
     type: str
     data: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
+
+
+def _is_content(item: object) -> bool:
+    """Whether this is what a tool says as it is."""
+    several = isinstance(item, (list, tuple)) and len(item) > 0
+    pieces: Any = item if several else [item]
+    return isinstance(item, str) or all(isinstance(one, get_args(Part)) for one in pieces)
 
 
 Part: TypeAlias = (

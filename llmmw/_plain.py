@@ -8,17 +8,18 @@ names only, so nothing read from outside can build anything else.
 from __future__ import annotations
 
 import base64
+import difflib
 import hashlib
 import json
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, cast
 
 import attrs
 
 from llmmw.errors import BadRequest
 
-__all__ = ["canonical_key", "default_of", "plain", "restore", "value"]
+__all__ = ["canonical_key", "check_names", "default_of", "plain", "restore", "value"]
 
 T = TypeVar("T")
 
@@ -119,3 +120,13 @@ def _normal(data: Any) -> Any:
     if isinstance(data, list):
         return [_normal(one) for one in data]
     return data
+
+
+def check_names(given: Iterable[str], kind: type, also: Iterable[str] = ()) -> None:
+    """Raise `BadRequest` for a name that is no field of `kind`, with the nearest that is."""
+    known = [field.name for field in attrs.fields(kind) if field.init] + list(also)
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+            raise BadRequest(f"{kind.__name__} has no parameter {name!r}; {hint}")

@@ -50,6 +50,9 @@ class Hedging(Proposer, Protocol):
     def cancel_after(self) -> int:
         """How many deltas the winner must have passed before the others are cancelled."""
 
+    def due(self, history: History) -> float:
+        """When it may want to start one, as far as is known; infinite is never."""
+
     def learn(self, record: Record, request: Request, now: float) -> None:
         """An attempt that asked `request` has ended."""
 
@@ -123,6 +126,10 @@ class Plan:
         starts = self._proposals(self.hedges, history, trio.current_time())
         return min(starts, key=lambda start: start.at, default=None)
 
+    def due(self, history: History) -> float:
+        """When the next attempt beside those that go on may be wanted; infinite is never."""
+        return min(hedge.due(history) for hedge in self.hedges)
+
     def _proposals(
         self, policies: Sequence[Proposer], history: History, now: float
     ) -> Iterator[Start]:
@@ -182,6 +189,8 @@ class _Race:
     nursery: trio.Nursery = attrs.field(init=False)
     scopes: dict[Record, trio.CancelScope] = attrs.field(factory=dict)
     news: trio.Event | None = None
+    timer: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    """Of the wait for news, which ends when another attempt is due."""
     free: trio.Event | None = None
     """Set when the winner has broken off, if an answer waits for that."""
 
@@ -221,18 +230,18 @@ class _Race:
 
     async def _wait_news(self, until: float = math.inf) -> None:
         self.news = trio.Event()
-        if until == math.inf:
+        with trio.CancelScope(deadline=until) as self.timer:
             await self.news.wait()
-        else:
-            with trio.CancelScope(deadline=until):
-                await self.news.wait()
 
     async def _wait_hedge(self) -> Start | None:
         """The next attempt beside the others, paid for, once it is due; `None`: look again."""
-        start = self.plan.beside(self.history) if self.hedging else None
-        now = trio.current_time()
-        if start is None or start.at > now:
-            await self._wait_news(math.inf if start is None else start.at)
+        due = self.plan.due(self.history) if self.hedging else math.inf
+        if due > trio.current_time():
+            await self._wait_news(due)
+            return None
+        start = self.plan.beside(self.history)
+        if start is None:
+            await self._wait_news()
             return None
         paid = self.plan.paid(self.call, start, self.history)
         self.hedging = paid is not None
@@ -240,9 +249,14 @@ class _Race:
 
     def _open(self, start: Start) -> None:
         record = begin(self.call, start, self.history)
-        record.when_sent = self._wake
+        record.when_sent = self._sent
         self.scopes[record] = trio.CancelScope()
         self.nursery.start_soon(self._run, record, start.request)
+
+    def _sent(self) -> None:
+        """An attempt has left, so it is known when to look again."""
+        if self.hedging and self.winner is None:
+            self.timer.deadline = self.plan.due(self.history)
 
     def _wake(self) -> None:
         if self.news is not None:

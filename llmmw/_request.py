@@ -5,7 +5,6 @@ A request says nothing of time, retries or streaming; those belong to the call a
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar, get_args
 
@@ -14,8 +13,9 @@ import attrs
 from llmmw._messages import Message, Role, message_of
 from llmmw._output import OutputFormat, output_of, strings
 from llmmw._parts import content_parts
-from llmmw._plain import canonical_key, value
+from llmmw._plain import canonical_key, check_names, value
 from llmmw._response import Generation
+from llmmw._tools import ServerTool, Tool, ToolNames, tools_of
 from llmmw.errors import BadRequest
 
 __all__ = [
@@ -25,9 +25,7 @@ __all__ = [
     "Reasoning",
     "Request",
     "Score",
-    "ServerTool",
-    "Tool",
-    "ToolNames",
+    "check_names",
     "conversation",
     "generate_of",
 ]
@@ -97,16 +95,6 @@ class Request:
         return other
 
 
-def check_names(given: Iterable[str], kind: type, also: Iterable[str] = ()) -> None:
-    """Raise `BadRequest` for a name that is no field of `kind`, with the nearest that is."""
-    known = [field.name for field in attrs.fields(kind) if field.init] + list(also)
-    for name in given:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
-            raise BadRequest(f"{kind.__name__} has no parameter {name!r}; {hint}")
-
-
 def _messages(items: Iterable[object]) -> tuple[Message, ...]:
     return conversation(items)
 
@@ -137,53 +125,6 @@ def _reasoning(item: object) -> Reasoning | None:
 
 
 @value
-@attrs.frozen
-class Tool:
-    """A function that the model may ask for; `parameters` is a JSON schema."""
-
-    name: str
-    description: str = ""
-    parameters: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
-    strict: bool | None = attrs.field(default=None, kw_only=True)
-    extra: Mapping[str, Any] = attrs.field(factory=dict, hash=False, kw_only=True)
-
-
-@value
-@attrs.frozen
-class ServerTool:
-    """A tool that the provider runs itself."""
-
-    type: str
-    provider: str
-    config: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
-
-
-@value
-@attrs.frozen
-class ToolNames:
-    """Limits the choice of tools to some by name."""
-
-    names: tuple[str, ...] = attrs.field(converter=strings)
-    mode: Literal["required", "auto"] = "required"
-
-
-def _tools(items: Iterable[object]) -> tuple[Tool | ServerTool, ...]:
-    return tuple(_tool(item) for item in items)
-
-
-def _tool(item: object) -> Tool | ServerTool:
-    if isinstance(item, (Tool, ServerTool)):
-        return item
-    if isinstance(item, Mapping):
-        function = item.get("function", item)
-        fields = {k: v for k, v in function.items() if k != "type"}
-        check_names(fields, Tool)
-        if "name" in fields:
-            return Tool(**fields)
-    raise BadRequest(f"can't take {item!r} for a tool: give a Tool, or a dict with a name")
-
-
-@value
 @attrs.frozen(kw_only=True)
 class Generate(Request):
     """Ask for text. Exactly one of `messages` and `prompt` (raw text for completion models).
@@ -209,7 +150,7 @@ class Generate(Request):
     n: int | None = None
     output: OutputFormat | None = attrs.field(default=None, converter=output_of)
     reasoning: Reasoning | None = attrs.field(default=None, converter=_reasoning)
-    tools: tuple[Tool | ServerTool, ...] = attrs.field(default=(), converter=_tools)
+    tools: tuple[Tool | ServerTool, ...] = attrs.field(default=(), converter=tools_of)
     tool_choice: Literal["auto", "none", "required"] | ToolNames | None = None
     parallel_tool_calls: bool | None = None
 
@@ -302,7 +243,7 @@ class CountTokens(Request):
     """Ask how many tokens a prompt has, as the model would see it."""
 
     messages: tuple[Message, ...] = attrs.field(converter=_messages)
-    tools: tuple[Tool | ServerTool, ...] = attrs.field(default=(), converter=_tools)
+    tools: tuple[Tool | ServerTool, ...] = attrs.field(default=(), converter=tools_of)
 
 
 def conversation(prompt: object, *, system: str | None = None) -> tuple[Message, ...]:

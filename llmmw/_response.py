@@ -14,8 +14,10 @@ import attrs
 from llmmw._explain import Spent, explained, spent_in
 from llmmw._ledger import Ledger
 from llmmw._messages import Message
+from llmmw._output import OutputFormat, value_in
 from llmmw._parts import Part, ReasoningPart, TextPart, ToolCallPart, text_of
 from llmmw._plain import value
+from llmmw.errors import OutputInvalid
 
 __all__ = [
     "Candidate",
@@ -28,6 +30,7 @@ __all__ = [
     "Scores",
     "TokenCount",
     "Usage",
+    "asked_for",
 ]
 
 R = TypeVar("R", bound="Response")
@@ -142,6 +145,8 @@ class Generation(Response):
     message: Message = attrs.field(factory=lambda: Message("assistant", ()))
     finish: Finish | None = None
     candidates: tuple[Candidate, ...] = ()
+    output: OutputFormat | None = attrs.field(default=None, eq=False, repr=False)
+    """The form that its call asked for; what stores and reads answers leaves it out."""
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -170,9 +175,50 @@ class Generation(Response):
         return tuple(p for p in self.parts if isinstance(p, ToolCallPart) and not p.server)
 
     @property
+    def value(self) -> Any:
+        """What `output=` asked for: an object of the type; the data, for a schema or `"json"`; the
+        text, for a choice or a grammar. Made of `text` anew, each time that it is read.
+
+        Raises:
+            OutputInvalid: if the answer has not that form.
+            RuntimeError: if nothing was asked for with `output=`.
+        """
+        if self.output is None:
+            raise RuntimeError("no output= was asked for, so there is no value: use text")
+        try:
+            return value_in(self.text, self.output)
+        except ValueError as error:
+            raise OutputInvalid(
+                f"the answer has not the form that was asked for: {self._hindrance}{error}",
+                provider=self.provider or None,
+                model=self.model or None,
+                request_id=self.request_id,
+                partial=self,
+                processed=True,
+            ) from error
+
+    @property
+    def _hindrance(self) -> str:
+        """What keeps an answer from its form without being its fault."""
+        if self.refusal is not None:
+            return f"the model refused ({self.refusal}); "
+        if self.tool_calls:
+            return f"the model asks for the tool {self.tool_calls[0].name!r} first; "
+        return "it was cut at its limit of tokens; " if self.finish_reason == "length" else ""
+
+    @property
     def finish_reason(self) -> FinishReason | None:
         """The unified word; `None` in a partial response."""
         return self.finish.reason if self.finish else None
+
+
+def asked_for(response: R, ledger: Ledger | None, output: OutputFormat | None) -> R:
+    """The response as the call gets it that asked: with its own ledger, and the form it wants,
+    whoever else the answer was made for."""
+    changes: dict[str, Any] = {} if response.ledger is ledger else {"ledger": ledger}
+    if isinstance(response, Generation) and response.output is not output:
+        changes["output"] = output
+    return response.replace(**changes) if changes else response
 
 
 def _floats(row: Iterable[float]) -> tuple[float, ...]:

@@ -18,6 +18,7 @@
     ├── StreamInterrupted        the answer stopped before its end
     ├── ProtocolError            the answer can't be understood
     ├── ResponseRejected         the answer is whole, and a guard did not accept it
+    │   └── OutputInvalid            … or it has not the form that `output=` asked for
     ├── DeadlineExceeded         a limit of time ran out
     └── CallShed                 a policy did not send the call; costs nothing
     ConfigError                  the program is set up wrongly
@@ -49,6 +50,7 @@ __all__ = [
     "LLMError",
     "ListenerFailed",
     "NotFound",
+    "OutputInvalid",
     "Overloaded",
     "PermissionDenied",
     "PluginError",
@@ -221,6 +223,12 @@ class ResponseRejected(LLMError):
 
     retryable = True
     elsewhere = True
+
+
+class OutputInvalid(ResponseRejected):
+    """The answer, which is in `partial`, has not the form that `output=` asked for: no JSON, not
+    after the schema, no value of the type. `response.value` raises it. A `Guard()` in the stack
+    raises it before the caller has the answer, so that another attempt is made."""
 
 
 class DeadlineExceeded(LLMError):

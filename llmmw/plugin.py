@@ -19,6 +19,7 @@ from llmmw._ledger import Ledger as Ledger
 from llmmw._listen import Gate as Gate
 from llmmw._listen import ResponseBuilder as ResponseBuilder
 from llmmw._map_text import MapText as MapText
+from llmmw._prices import built_in_prices as built_in_prices
 from llmmw._provider import Capabilities as Capabilities
 from llmmw._provider import Provider as Provider
 from llmmw._provider import honour as honour
@@ -48,6 +49,7 @@ __all__ = [
     "Spec",
     "Start",
     "Task",
+    "built_in_prices",
     "deltas_of",
     "honour",
     "hookimpl",

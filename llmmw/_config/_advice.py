@@ -26,6 +26,7 @@ from llmmw.policies import (
     Coalesce,
     Concurrency,
     Fallback,
+    Hedge,
     RateLimit,
     Retry,
     Timeout,
@@ -226,6 +227,20 @@ def _same_target(subject: Subject) -> Found:
                     seen.append(model if isinstance(model, str) else None)
 
 
+def _hedge_nowhere_else(subject: Subject) -> Found:
+    """A hedge knows no other target: it asks the one that is slow once more."""
+    if any(isinstance(one.layer, Balance) for one in subject.top):
+        return
+    for one in subject.inner:
+        beside = (other.layer for other in subject.inner if other.at == one.at)
+        if isinstance(one.layer, Hedge) and not any(getattr(x, "targets", ()) for x in beside):
+            yield (
+                f"{one} has no other target, so it asks the one that is slow once more; give it "
+                "targets, or put it into Attempts beside a Fallback",
+                [one],
+            )
+
+
 def _layer_twice(subject: Subject) -> Found:
     """Two equal layers."""
     for at, one in enumerate(subject.top):
@@ -278,6 +293,7 @@ RULES: Mapping[str, Callable[[Subject], Found]] = {
     "limit-never-reached": _limit_never_reached,
     "hint-beyond-total": _hint_beyond_total,
     "same-target": _same_target,
+    "hedge-nowhere-else": _hedge_nowhere_else,
     "layer-twice": _layer_twice,
     "provider-not-ready": _provider_not_ready,
     "no-key": _no_key,

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import re
 
-import orjson
-
 from llmmw._messages import Message
-from llmmw._output import Choice, Grammar, JsonObject, JsonSchema, OutputFormat
+from llmmw._output import OutputFormat, value_in
 from llmmw._parts import ReasoningPart, TextPart, ToolCallPart, text_of
 from llmmw._response import Generation
-from llmmw.policies._schema import mismatch
 
 __all__ = ["lacks_content", "lacks_form", "lacks_match"]
 
@@ -39,29 +36,12 @@ def lacks_match(response: Generation, pattern: str) -> str | None:
 
 def lacks_form(response: Generation, output: OutputFormat | None) -> str | None:
     """What is wrong with the form of an answer, or `None`."""
-    for message in _messages(response) if output is not None else ():
+    if output is None:
+        return None
+    for message in _messages(response):
         if not any(isinstance(part, ToolCallPart) for part in message.parts):
-            wrong = _wrong(text_of(message.parts), output)
-            if wrong is not None:
-                return wrong
-    return None
-
-
-def _wrong(text: str, output: OutputFormat | None) -> str | None:
-    if isinstance(output, (JsonObject, JsonSchema)):
-        try:
-            given = orjson.loads(text)
-        except ValueError as error:
-            return f"it is no JSON: {error}"
-        if isinstance(output, JsonSchema):
-            return mismatch(given, output.schema)
-        return None if isinstance(given, dict) else "it is no JSON object"
-    if isinstance(output, Choice) and text not in output.options:
-        return f"it is none of {', '.join(map(repr, output.options))}"
-    if isinstance(output, Grammar) and output.syntax == "regex":
-        try:
-            fits = re.fullmatch(output.text, text) is not None
-        except re.error:  # of another dialect
-            fits = True
-        return None if fits else f"{output.text!r} does not match all of it"
+            try:
+                value_in(text_of(message.parts), output)
+            except ValueError as error:
+                return str(error)
     return None

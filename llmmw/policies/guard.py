@@ -27,8 +27,10 @@ from llmmw._call import Call
 from llmmw._chain import Handler
 from llmmw._deltas import Delta, Restarted
 from llmmw._events import AnswerRejected
-from llmmw._response import Generation, Response
-from llmmw.errors import ConfigError, ListenerFailed, ResponseRejected
+from llmmw._output import OutputFormat
+from llmmw._request import Generate
+from llmmw._response import Generation, Response, asked_for
+from llmmw.errors import ConfigError, ListenerFailed, OutputInvalid, ResponseRejected
 from llmmw.policies._form import lacks_content, lacks_form, lacks_match
 
 __all__ = ["Check", "Guard", "Verdict"]
@@ -58,7 +60,8 @@ class Guard:
     """Reject answers that will not do: `ResponseRejected`, after which another attempt is made.
 
     `Guard()` alone rejects answers that are empty, and those that have not the form which their
-    request asked for with `output=`. Only answers of models are looked at, no embeddings or scores.
+    request asked for with `output=`: these with `OutputInvalid`, as `response.value` would. Only
+    answers of models are looked at, no embeddings or scores.
 
     Put it inside of the attempts, and limits such as `Timeout(first_token=…)` inside of it: whoever
     listens is told all at the end of the answer.
@@ -68,8 +71,9 @@ class Guard:
             which says why. It may be async. What it raises is no fault of the answer: it ends the
             call, is not retried, and reaches the caller as it is.
         empty: accept answers without any text, tool call or media, too.
-        form: reject answers that are no JSON, do not follow the schema, or are none of the
-            choices, where the request asks for that. Tool calls go instead of any form.
+        form: reject answers that have no `value`: that are no JSON, do not follow the schema,
+            make no object of the type, or are none of the choices, where the request asks for
+            that. Tool calls go instead of any form.
         matches: a regular expression that must be found in the text (`re.search`).
     """
 
@@ -93,6 +97,7 @@ class Guard:
             # The caller has heard nothing yet, so what is inside may begin anew.
             response = await next(call.replace(listener=hold, on_interrupt="restart"))
         if isinstance(response, Generation):
+            response = asked_for(response, response.ledger, _output(call))
             why = await self.objection(call, response)
             if why is not None:
                 raise _rejected(call, response, why)
@@ -105,21 +110,26 @@ class Guard:
         """Why an answer to a call is not accepted, or `None`: it is.
 
         Raises:
-            ListenerFailed: with what the check raised, on its way to the caller.
+            ListenerFailed: with what the check raised, or the class that was asked for, on its
+                way to the caller.
         """
         why = None if self.empty else lacks_content(response)
-        if why is None and self.form:
-            why = lacks_form(response, getattr(call.request, "output", None))
         if why is None and self.matches is not None:
             why = lacks_match(response, self.matches)
-        if why is None and self.check is not None:
-            try:
+        try:
+            if why is None and self.form:
+                why = lacks_form(response, _output(call))
+            if why is None and self.check is not None:
                 verdict = self.check(response)
                 why = _why(await verdict if inspect.isawaitable(verdict) else verdict)
-            except Exception as error:
-                # Even if it is an LLMError: it is not the provider's of this call.
-                raise ListenerFailed(error) from error
+        except Exception as error:
+            # Even if it is an LLMError: it is not the provider's of this call.
+            raise ListenerFailed(error) from error
         return why
+
+
+def _output(call: Call) -> OutputFormat | None:
+    return call.request.output if isinstance(call.request, Generate) else None
 
 
 def _why(verdict: object) -> str | None:
@@ -138,7 +148,8 @@ def _why(verdict: object) -> str | None:
 def _rejected(call: Call, response: Generation, why: str) -> ResponseRejected:
     now, parent = trio.current_time(), call.attempt.number
     call.ledger.write(AnswerRejected, now, why, *response.spent, parent)
-    return ResponseRejected(
+    kind = ResponseRejected if lacks_form(response, _output(call)) is None else OutputInvalid
+    return kind(
         f"the answer was rejected: {why}",
         provider=response.provider or None,
         model=response.model or None,

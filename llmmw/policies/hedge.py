@@ -105,17 +105,21 @@ class Hedge:
         """At most this many attempts more."""
         return self.max_hedges
 
+    def due(self, history: History) -> float:
+        """When those that go on will have been silent for long enough; infinite is never."""
+        if sum(r.reason == "hedge" and r.counts for r in history.records) >= self.max_hedges:
+            return math.inf
+        at = -math.inf
+        for record in history.live:
+            if record.sent is None or record.first is not None:
+                return math.inf
+            at = max(at, record.sent + self.wait(history.requests[record.target]))
+        return at if at > -math.inf else math.inf
+
     def propose(self, history: History, now: float) -> Start | None:
         """Another attempt when those that go on have been silent for long enough."""
-        live = history.live
-        if sum(r.reason == "hedge" and r.counts for r in history.records) >= self.max_hedges:
-            return None
-        at = -math.inf
-        for record in live:
-            if record.sent is None or record.first is not None:
-                return None
-            at = max(at, record.sent + self.wait(history.requests[record.target]))
-        request = self._next(history, live) if live else None
+        at = self.due(history)
+        request = self._next(history, history.live) if at < math.inf else None
         if request is None:
             return None
         return Start(request.model, at, "hedge", request, budget=self.budget)
@@ -138,10 +142,14 @@ class Hedge:
         """Seconds to wait for the first content of a request."""
         if not isinstance(self.delay, str):
             return self.delay
-        target, size = _key(request)
+        target, size = key = _key(request)
+        known = self._learned.get(key)
+        value = known.value() if known is not None else None
+        if value is not None:
+            return value
         near = sorted((abs(s - size), s) for t, s in self._learned if t == target)
-        for _, known in near:
-            value = self._learned[target, known].value()
+        for _, other in near:
+            value = self._learned[target, other].value()
             if value is not None:
                 return value
         return _COLD
@@ -150,15 +158,14 @@ class Hedge:
         """How long an attempt took to its first content; of one that ended without any, only
         that it would have taken longer. Hedges are not learned from: they are started when
         things are slow."""
-        share = _share(self.delay)
-        if share is None or record.sent is None or record.reason == "hedge":
+        if not isinstance(self.delay, str) or record.sent is None or record.reason == "hedge":
             return
         key = _key(request)
         known = self._learned.get(key)
         if known is None:
             if len(self._learned) >= _MANY:
                 del self._learned[next(iter(self._learned))]
-            known = self._learned[key] = Quantile(share)
+            known = self._learned[key] = Quantile(_share(self.delay) or 0.0)
         until = record.ended if record.first is None else record.first
         seconds = (now if until is None else until) - record.sent
         known.add(seconds, now, cut_short=record.first is None)

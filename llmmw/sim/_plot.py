@@ -67,8 +67,8 @@ def plot(path: Path, reports: Mapping[str, Report]) -> None:
         _dress(axes, next(iter(reports.values())))
         handles, labels = axes.get_legend_handles_labels()
         if handles:
-            place = {"loc": "outside lower left", "ncols": 2, "frameon": False}
-            figure.legend(handles[::-1], labels[::-1], **place)
+            rows = handles[::-1], labels[::-1]
+            figure.legend(*rows, loc="outside lower left", ncols=2, frameon=False)
         metadata = {"Date": None} if path.suffix == ".svg" else None  # the same run, the same file
         figure.savefig(path, dpi=160, metadata=metadata)
 

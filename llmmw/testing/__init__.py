@@ -12,8 +12,13 @@ from llmmw.sim import Seen as Seen
 from llmmw.sim import SimulatedProvider as SimulatedProvider
 from llmmw.sim import WireFault as WireFault
 from llmmw.sim import wire_faults as wire_faults
+from llmmw.testing._cassette import Cassette as Cassette
+from llmmw.testing._cassette import NotRecorded as NotRecorded
+from llmmw.testing._cassette import cassette as cassette
 from llmmw.testing._chat import ChatHost as ChatHost
 from llmmw.testing._check import assert_laws as assert_laws
+from llmmw.testing._exchange import Exchange as Exchange
+from llmmw.testing._provider_check import check_provider as check_provider
 from llmmw.testing._server import Answer as Answer
 from llmmw.testing._server import Received as Received
 from llmmw.testing._server import Server as Server
@@ -29,8 +34,11 @@ from llmmw.testing._world import run_world as run_world
 __all__ = [
     "Answer",
     "Caller",
+    "Cassette",
     "ChatHost",
+    "Exchange",
     "Fault",
+    "NotRecorded",
     "Received",
     "Script",
     "Scripted",
@@ -41,7 +49,9 @@ __all__ = [
     "WireFault",
     "World",
     "assert_laws",
+    "cassette",
     "check_laws",
+    "check_provider",
     "open_host",
     "open_server",
     "run_virtual",

@@ -86,6 +86,14 @@ class Entry:
             entry = entry.parent
         return entry is None
 
+    @property
+    def beside(self) -> bool:
+        """Whether it is, or is a part of, a hedge."""
+        entry: Entry | None = self
+        while entry is not None and entry.call.attempt.reason != "hedge":
+            entry = entry.parent
+        return entry is not None
+
     def below(self) -> Iterator[Entry]:
         """This entry and all inside it."""
         yield self

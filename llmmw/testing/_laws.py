@@ -79,7 +79,9 @@ def law_04(trace: Trace) -> None:
             before = group.failed(attempt.opened_order)
             here = [a for a in before if a.target == attempt.target]
             hint = getattr(here[-1].error, "retry_after", None) if here else None
-            if hint is None:
+            # A hedge that was decided on before may begin in the instant in which the hint comes.
+            hedge = attempt.call.attempt.reason == "hedge"
+            if hint is None or (hedge and attempt.opened == here[-1].ended):
                 continue
             early = here[-1].ended + hint - attempt.opened
             demand("L4", early <= 0, f"{attempt.target} asked {early} s before its hint")
@@ -219,6 +221,8 @@ def law_22(trace: Trace) -> None:
 
 def _fair(group: Group, order: int, last: Entry, attempt: Entry) -> None:
     possible = [o for o in group.possible(order) if o.reason == "retry"]
+    if not possible and group.call.stopped == last.ended:
+        return  # its caller left in that instant, and the others of a flight go on
     opened = group.opened(order)
     ranks = {
         o.target: (

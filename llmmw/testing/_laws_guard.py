@@ -70,6 +70,8 @@ def law_112(trace: Trace) -> None:
             if trace.shares or call.lost(entry) or call.tired:
                 continue
             after = [e for e in call.entries if e.opened_order > entry.ended_order]
+            # What goes on beside it hears of it in the same instant, but may run first.
+            after = [e for e in after if e.opened > entry.ended or not e.beside]
             demand("L112", not after, "an attempt after the check had failed")
             same = [e.error.error for e in call.entries if isinstance(e.error, ListenerFailed)]
             raised = call.outcome != "error" or any(call.error is one for one in same)

@@ -205,9 +205,9 @@ def law_53(trace: Trace) -> None:
         full = (DeadlineExceeded, RateLimited, ServerError)
         drops = any(isinstance(entry.error, full) for entry in site.inside)
         answers = any(entry.outcome == "ok" for entry in site.inside)
+        demand("L56", drops or answers or limit == begin, "changed by nothing")
         demand("L53", drops or limit >= begin, "lowered without a drop")
         demand("L53", answers or limit <= begin, "raised without an answer")
-        demand("L56", drops or answers or limit == begin, "changed by nothing")
 
 
 def law_54(trace: Trace) -> None:

@@ -8,7 +8,7 @@ from llmmw._deltas import Fold, PartDelta, ResponseStart, Restarted
 from llmmw._ledger import AttemptEnded, AttemptStarted, CallEnded, CallStarted
 from llmmw.errors import ListenerFailed, LLMError
 from llmmw.testing._laws import demand
-from llmmw.testing._trace import Entry, Trace
+from llmmw.testing._trace import Trace
 from llmmw.testing._world import Tired
 
 __all__ = ["STREAM_LAWS"]
@@ -190,15 +190,8 @@ def law_105(trace: Trace) -> None:
         demand("L105", isinstance(call.error, Tired), f"became {call.error!r}")
         late = [e for e in call.entries if e.opened_order > call.stopped_order]
         # What was started beside the attempt that was heard may just begin when that one unwinds.
-        late = [e for e in late if e.opened > call.stopped or not _beside(e)]
+        late = [e for e in late if e.opened > call.stopped or not e.beside]
         demand("L105", not late, "an attempt after the listener had failed")
-
-
-def _beside(entry: Entry | None) -> bool:
-    """Whether it is, or is a part of, a hedge."""
-    while entry is not None and entry.call.attempt.reason != "hedge":
-        entry = entry.parent
-    return entry is not None
 
 
 def law_107(trace: Trace) -> None:

@@ -10,8 +10,10 @@ from llmmw.wire._grammar import gbnf_literal as gbnf_literal
 from llmmw.wire._http import Http as Http
 from llmmw.wire._json import dumps as dumps
 from llmmw.wire._json import loads as loads
+from llmmw.wire._json_array import JSONArrayDecoder as JSONArrayDecoder
 from llmmw.wire._keys import Key as Key
 from llmmw.wire._keys import KeyOption as KeyOption
+from llmmw.wire._ndjson import NDJSONDecoder as NDJSONDecoder
 from llmmw.wire._reply import Reply as Reply
 from llmmw.wire._sse import SSEDecoder as SSEDecoder
 from llmmw.wire._sse import SSEEvent as SSEEvent
@@ -19,8 +21,10 @@ from llmmw.wire._sse import SSEEvent as SSEEvent
 __all__ = [
     "ErrorRow",
     "Http",
+    "JSONArrayDecoder",
     "Key",
     "KeyOption",
+    "NDJSONDecoder",
     "Reply",
     "SSEDecoder",
     "SSEEvent",

@@ -20,11 +20,12 @@ import trio
 import truststore
 
 from llmmw._secret import Secret, guarded
-from llmmw.errors import BadRequest, ConfigError, ConnectionFailed, LLMError
+from llmmw.errors import AuthenticationFailed, BadRequest, ConfigError, ConnectionFailed, LLMError
 from llmmw.wire._errors import ErrorRow
 from llmmw.wire._keys import Key
 from llmmw.wire._reply import CLEAN_UP, Reply, reason_of
 from llmmw.wire._scrub import Scrubber
+from llmmw.wire._tape import TAPE
 
 __all__ = ["Http"]
 
@@ -207,7 +208,7 @@ class Http:
         Raises:
             LLMError: if the host is not reached, or answers with a status other than 2xx.
         """
-        secret = await self.key.get()
+        secret = await self._secret()
         if sent is not None:
             sent()
         reply = await self._send(path, body, stream, secret)
@@ -229,6 +230,15 @@ class Http:
             with trio.move_on_after(CLEAN_UP, shield=True):
                 await reply.close()
 
+    async def _secret(self) -> Secret | None:
+        tape = TAPE.get()
+        try:
+            return await self.key.get()
+        except AuthenticationFailed:
+            if tape is None or tape.needs_key:
+                raise
+            return None  # nothing leaves, so nothing need be signed
+
     async def _send(self, path: str, body: bytes, stream: bool, secret: Secret | None) -> Reply:
         if self.client is None:
             raise ConfigError("the provider is not open: call it through a Client")
@@ -239,9 +249,11 @@ class Http:
         try:
             request = self._request(path, body, stream)
             signed = _Signed(hidden, self.header, self.scheme, secret)
-            answer = await self.client.send(
-                request, stream=True, auth=signed, follow_redirects=False
+            send = functools.partial(
+                self.client.send, request, stream=True, auth=signed, follow_redirects=False
             )
+            tape = TAPE.get()
+            answer = await (send() if tape is None else tape.send(request, send, self.scrub))
             return Reply(answer, self.rows, self.scrub)
         except httpx.TransportError as error:
             failure = self._unreached(error)

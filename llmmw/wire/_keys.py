@@ -31,11 +31,13 @@ class Key:
         source: the option as the user gave it.
         variables: environment variables to look in when there is no option, first one first.
         needed: whether a host without a key can't be asked.
+        option: what the provider calls the option, for people.
     """
 
     source: KeyOption = attrs.field(default=None, repr=False)
     variables: tuple[str, ...] = ()
     needed: bool = True
+    option: str = "api_key"
     _held: Secret | None = attrs.field(default=None, init=False, repr=False)
     _lock: trio.Lock = attrs.field(factory=trio.Lock, init=False, repr=False)
 
@@ -44,7 +46,7 @@ class Key:
             self.source = Secret(self.source)
         known = self.source is None or isinstance(self.source, (str, Secret))
         if not known and not callable(self.source):
-            raise ConfigError("api_key: expected a text, env:NAME, file:PATH or a function")
+            raise ConfigError(f"{self.option}: expected a text, env:NAME, file:PATH or a function")
 
     @property
     def where(self) -> str:
@@ -52,8 +54,10 @@ class Key:
         if self.source is None:
             return " or ".join(self.variables) or "nowhere"
         if isinstance(self.source, Secret):
-            return "the option api_key"
-        return self.source if isinstance(self.source, str) else "the function given as api_key"
+            return f"the option {self.option}"
+        if isinstance(self.source, str):
+            return self.source
+        return f"the function given as {self.option}"
 
     async def get(self) -> Secret | None:
         """The key, or `None` for a host that needs none.
@@ -67,7 +71,7 @@ class Key:
                     self._held = await self._read()
         if self._held is None and self.needed:
             raise AuthenticationFailed(
-                f"there is no API key: set {self.where}, or pass the option api_key",
+                f"there is no API key: set {self.where}, or pass the option {self.option}",
                 processed=False,
             )
         return self._held

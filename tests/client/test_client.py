@@ -306,7 +306,7 @@ async def test_stack_in_code() -> None:
     sim = world(a=Script(pieces=(), error=boom), b=Script(pieces=("b",)))
     async with Client("sim:a", stack=stack, providers=[sim]) as client:
         assert (await client.ask("hi")).text == "b"
-    assert len(default_stack("a:b", "c:d")) == 3
+    assert len(default_stack("a:b", "c:d")) == 4
 
 
 async def test_instruments_hear_what_the_ledger_has_and_change_nothing() -> None:

@@ -17,6 +17,7 @@ from llmmw import (
     Concurrency,
     Config,
     Fallback,
+    Hedge,
     Plugins,
     Retry,
     Timeout,
@@ -148,6 +149,12 @@ DOUBTFUL: list[tuple[str, list[Any], str, tuple[str, ...]]] = [
         [TOTAL, Fallback("host:b", on={ContextWindowExceeded: "host:a"})],
         "'host:a' of Fallback (stack[1]) is the model itself",
         ("stack[1]",),
+    ),
+    (
+        "hedge-nowhere-else",
+        [TOTAL, Attempts(Retry(2), Hedge(1))],
+        "Hedge (stack[1].hedge) has no other target, so it asks the one that is slow once more",
+        ("stack[1].hedge",),
     ),
     (
         "layer-twice",

@@ -18,6 +18,7 @@ from llmmw import (
     Client,
     Config,
     Fallback,
+    Hedge,
     Plugins,
     Retry,
     Timeout,
@@ -432,7 +433,7 @@ def test_a_client_from_a_configuration(load: Load, plugins: Plugins) -> None:
     assert Client.from_config(config, "host:b").targets == ("host:b",)
     assert Client.from_config(config, "host:b").stack == (Retry(),)
     several = Client.from_config(config, "host:b", "host:c")
-    assert several.stack[1] == Attempts(Retry(2), Fallback("host:c"))
+    assert several.stack[1] == Attempts(Retry(2), Fallback("host:c"), Hedge("p95"))
     assert Client.from_config(config, stack=[]).stack == ()
     assert len(Client.from_config(Config()).stack) == 3
 

@@ -37,7 +37,7 @@ def _python(code: str, place: str, namespace: dict) -> tuple[str, str]:
     out = io.StringIO()
     try:
         with redirect_stdout(out):
-            exec(compile(code, place, "exec"), namespace)
+            exec(compile(code, place, "exec", dont_inherit=True), namespace)
     except BaseException:
         return out.getvalue(), traceback.format_exc()
     return out.getvalue(), ""

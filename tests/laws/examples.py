@@ -2,9 +2,22 @@
 
 import trio
 
-from llmmw import Attempts, Balance, Budget, Concurrency, Fallback, RateLimit, Retry, Timeout
+from llmmw import (
+    Attempts,
+    Balance,
+    Budget,
+    Coalesce,
+    Concurrency,
+    Fallback,
+    Guard,
+    Hedge,
+    RateLimit,
+    Retry,
+    Timeout,
+)
 from llmmw.errors import LLMError
 from llmmw.testing import Caller, Fault, Script, World
+from llmmw.testing._layers import Minds
 from llmmw.testing._world import TARGETS
 
 
@@ -109,6 +122,36 @@ EXAMPLES = {
             chance=0.0,
         ),
         lambda: [Balance(*TARGETS, strategy="least-busy")],
+    ),
+    # A flight told the answer of one attempt, and its error had that of another.
+    "flight-of-hedges": (
+        world(
+            (
+                Script(first=1 / 64, pieces=("a0.0 ",)),
+                Script(first=1 / 64, pieces=("a1.0 ", "a1.1 "), error=Fault("busy")),
+            ),
+            Caller(asks="this"),
+            Caller(arrive=1 / 64, mode="listen", pauses=(1 / 64, 0.0, 2 / 64), asks="this"),
+            b=(
+                Script(),
+                Script(first=1 / 64, gap=1 / 64, pieces=("b ",), error=Fault("rate", 1 / 64)),
+            ),
+        ),
+        lambda: [Coalesce(), Hedge(0.0, targets=("sim:b", "sim:c"), cancel_after=2)],
+    ),
+    # Two attempts of one call share a flight.
+    "hedges-aboard": (
+        world((Script(),), Caller(mode="listen", pauses=(1 / 64, 0.0, 2 / 64)), greets=True),
+        lambda: [Hedge(0.0), Coalesce()],
+    ),
+    # A check fails while a hedge waits for the place of the attempt that it looked at.
+    "minded": (
+        world((Script(pieces=("a ",)),), Caller(), Caller()),
+        lambda: [
+            Hedge(0.0, targets="sim:b", max_hedges=2),
+            Guard(Minds("a")),
+            Concurrency(1, queue=1, scope="all"),
+        ],
     ),
     # A hint is waited for where there is no other target.
     "hint": (world((*HINTED, Script()), Caller()), lambda: [Retry(2)]),

@@ -5,16 +5,21 @@ KILLERS = {
     2: "off_by_one",
     3: "retry_after_told",
     4: "hint_ignored",
+    5: "sleep_past_the_deadline",
     6: "error_after_a_complete_reply",
     7: "backoff_not_capped",
     8: "first_error_wins",
     9: "first_visits_charged",
+    10: "a_budget_without_a_cap",
     11: "budget_not_charged",
+    13: "a_first_attempt_waits_for_the_budget",
     16: "opens_at_the_deadline",
     17: "limit_shields_from_the_outer_scope",
     18: "limit_blamed_for_the_outer_scope",
     19: "limit_blamed_for_the_outer_scope",
     20: "the_clock_leaks_in",
+    21: "the_time_of_the_consumer_is_the_streams",
+    22: "targets_in_another_order",
     23: "fallback_whatever_the_error",
     24: "wait_before_fallback",
     25: "patches_compound",
@@ -29,17 +34,26 @@ KILLERS = {
     34: "a_hedge_on_the_same_target",
     35: "a_hedge_ends_the_first",
     37: "an_open_circuit_lets_calls_through",
+    38: "any_number_of_probes",
     39: "open_circuits_close_by_themselves",
     40: "open_circuits_close_by_themselves",
+    41: "a_cancelled_probe_keeps_its_place",
+    42: "a_call_of_before_the_change_counts",
+    43: "opens_after_too_few_calls",
     44: "a_refusal_takes_time",
     46: "starts_are_free",
+    49: "the_last_goes_first",
+    50: "a_hint_is_forgotten",
+    51: "shed_without_need",
     52: "settled_twice",
     53: "a_drop_raises_the_limit",
     54: "one_place_too_many",
     55: "a_cancelled_call_keeps_its_place",
+    56: "what_was_cancelled_lowers_the_limit",
     57: "last_come_first_served",
     58: "the_ledger_tells_another_target",
     59: "who_has_failed_is_asked_again",
+    60: "what_was_cut_short_lowers_the_estimate",
     61: "a_target_that_goes_takes_its_calls_along",
     63: "late_ones_are_told_from_now_on",
     64: "the_end_is_not_waited_for",
@@ -47,6 +61,9 @@ KILLERS = {
     70: "one_error_for_all",
     71: "a_slow_waiter_slows_the_others",
     77: "gate_forgets_the_order",
+    78: "what_is_held_is_told_in_passing",
+    79: "what_is_held_is_told_all_at_once",
+    80: "a_loser_is_not_cancelled",
     81: "limit_shields_from_the_outer_scope",
     82: "end_of_file_taken_for_success",
     83: "a_long_chain_loses_a_layer",
@@ -66,29 +83,11 @@ KILLERS = {
     107: "buffer_tells_early",
     110: "told_before_it_is_accepted",
     111: "the_rejected_answer_is_lost",
+    112: "a_failing_check_rejects",
     113: "not_rewritten_in_errors",
 }
 
-UNPROVEN = {
-    5: "no mutant is known that it kills",
-    10: "no mutant is known that it kills",
-    13: "no mutant is known that it kills",
-    21: "no mutant is known that it kills",
-    22: "no mutant is known that it kills",
-    38: "no mutant is known that it kills",
-    41: "no mutant is known that it kills",
-    42: "no mutant is known that it kills",
-    43: "no mutant is known that it kills",
-    49: "no mutant is known that it kills",
-    50: "its mutant is met too rarely to be named",
-    51: "no mutant is known that it kills",
-    56: "no mutant is known that it kills",
-    60: "its mutant is met too rarely to be named",
-    78: "no mutant is known that it kills",
-    79: "no mutant is known that it kills",
-    80: "no mutant is known that it kills",
-    112: "its mutant is met too rarely to be named",
-}
+UNPROVEN: dict[int, str] = {}
 
 CORRECTED = """
 - **L80** (nothing is read while the listener is busy) speaks of one attempt: of several that go on
@@ -100,6 +99,11 @@ CORRECTED = """
 - **L16**, **L17**, **L19**: the limits of an attempt count from its sending where it has waited for
   a place or for its turn before. Found with `[Retry(1), Timeout(total=0.125), RateLimit(…)]`.
 - **L4** binds attempts that are decided on after the hint has come: one that was started beside the
-  other had been under way.
+  other had been under way, or may begin in the instant in which the hint comes.
+- **L28**: several attempts of one race may share a flight, and then are told the same.
+- **L112** (no attempt follows a check that failed): what goes on beside it may come one step further
+  in that instant before it hears of it. Found with `Hedge(0.0)` over a `Guard` and `Concurrency(1)`.
+- **L113** was broken by `Coalesce` over a `Hedge` that keeps the losers: the error's partial answer
+  was that of the attempt that failed last, not what the caller had been told.
 - **L8**: the last attempt on the first target is the last that was started, not the last to end.
 """

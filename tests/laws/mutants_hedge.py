@@ -54,30 +54,30 @@ def all_who_run_are_told(patch):
 
 @mutant("hedge-limits")
 def a_hedge_for_one_that_queues(patch):
-    real = Hedge.propose
+    real = Hedge.due
 
-    def propose(self, history, now):
+    def due(self, history):
         held = [record for record in history.live if record.sent is None]
         for record in held:
             record.sent = record.opened
         try:
-            return real(self, history, now)
+            return real(self, history)
         finally:
             for record in held:
                 record.sent = None
 
-    patch.setattr(Hedge, "propose", propose)
+    patch.setattr(Hedge, "due", due)
     patch.setattr(_Race, "_leave", lambda self, record: _plan.trio.lowlevel.checkpoint())
 
 
 @mutant("hedge", "hedges")
 def one_hedge_too_many(patch):
-    real, init = Hedge.propose, Plan.__init__
+    real, init = Hedge.due, Plan.__init__
 
-    def propose(self, history, now):
-        return real(attrs.evolve(self, max_hedges=self.max_hedges + 1), history, now)
+    def due(self, history):
+        return real(attrs.evolve(self, max_hedges=self.max_hedges + 1), history)
 
-    patch.setattr(Hedge, "propose", propose)
+    patch.setattr(Hedge, "due", due)
     patch.setattr(Plan, "__init__", lambda s, p, b, n: init(s, p, b, n + 1))
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from llmmw.testing import run_world
+from llmmw.testing import run_world, seed_schedule
 from llmmw.testing._pairs import PAIRS
 from llmmw.testing._strategies import sharing_worlds, worlds
 from llmmw.testing._table import TABLE, breaches
@@ -29,8 +29,13 @@ KILLED = {law: name for law, name in KILLERS.items() if law in TABLE}
 COMPARED = {law: name for law, name in KILLERS.items() if law in PAIRS and law not in TABLE}
 
 
-def broken_by(drawn, make_stack, wanted, batch, check=breaches):
-    """The laws that a stack breaks in one of the worlds drawn; the one wanted, if it can be."""
+BROKEN = re.compile(r"(L\d+): (?!can't be told)")
+"""A law that stumbles over what it did not expect has not found the bug."""
+
+
+def broken_by(drawn, make_stack, wanted, batch):
+    """The laws that a stack breaks in one of the worlds drawn; one of those wanted, if it can
+    be."""
     found = set()
 
     # Not fewer where `LLMMW_EXAMPLES` says so: a mutant needs its time to be met.
@@ -44,7 +49,8 @@ def broken_by(drawn, make_stack, wanted, batch, check=breaches):
     )
     @given(st.random_module(), drawn)
     def run(_, world):
-        found.update(re.match(r"L\d+", one).group() for one in check(run_world(world, make_stack)))
+        broken = map(BROKEN.match, breaches(run_world(world, make_stack)))
+        found.update(one.group(1) for one in broken if one)
         if wanted & found if wanted else found:
             raise Found
 
@@ -71,9 +77,9 @@ def killed(mutants, stacks, drawn, name, monkeypatch):
         for place in places:
             if place in EXAMPLES and mutants is MUTANTS:
                 world, make_stack = EXAMPLES[place]
-                found |= broken_by(st.just(world), make_stack, wanted, batch)
+                found |= broken_by(st.just(world), make_stack, wanted - found, batch)
             else:
-                found |= broken_by(drawn, stacks[place], wanted, batch)
+                found |= broken_by(drawn, stacks[place], wanted - found, batch)
             if wanted <= found and found:
                 return found
     return found
@@ -132,7 +138,9 @@ def test_each_law_kills_a_mutant_or_is_known_to_kill_none():
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_without_mutants_the_examples_hold(name):
-    assert breaches(run_world(*EXAMPLES[name])) == []
+    for schedule in range(8):
+        seed_schedule(schedule)
+        assert breaches(run_world(*EXAMPLES[name])) == []
 
 
 def test_the_page_of_the_laws_is_what_would_be_written():

@@ -1,6 +1,7 @@
 """What the laws found once, each as its smallest example; and the laws of pure parts."""
 
 import random
+from itertools import permutations
 
 import pytest
 import trio
@@ -10,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from llmmw import Attempts, Budget, Client, Fallback, Retry, Timeout, ToolCallPart, _listen
 from llmmw._attempts import History, Record, Start
+from llmmw._budget import pay
 from llmmw._deltas import PartDelta, PartEnd, PartStart
 from llmmw._request import generate_of
 from llmmw.errors import LLMError, Overloaded, StreamInterrupted
@@ -152,11 +154,14 @@ def test_backoff_stays_within_its_cap(failures, chance, base, cap):  # L7
     assert retry.backoff(failures + 1, chance) >= wait
 
 
-def test_failures_deposit_nothing():  # L14
+@pytest.mark.parametrize("drained", [False, True])
+def test_failures_deposit_nothing(drained):  # L14
     def extras(first):
         scripts = {"sim:a": (first, BUSY)}
         callers = tuple(Caller(arrive=float(k)) for k in range(6))
         budget = Budget(ratio=0.25, cap=2.0, floor=0.0)
+        while drained and budget.take("sim:a", 0.0):
+            pass
         world = World(scripts=scripts, callers=callers)
         trace = run_world(world, lambda: [Retry(2, base=1 / 8, budget=budget)])
         return [len(trace.visits(call)) for call in trace.calls][1:]
@@ -205,6 +210,16 @@ class BudgetMachine(RuleBasedStateMachine):
 
 TestBudget = BudgetMachine.TestCase
 TestBudget.settings = settings(database=None, derandomize=True, deadline=None, max_examples=50)
+
+
+def test_a_start_is_paid_from_all_its_budgets_or_from_none():  # L12
+    full, empty = Budget(cap=1.0, floor=0.0), Budget(cap=0.0, floor=0.0)
+    accounts = [(full, "a"), (empty, "a"), (full, "b")]
+    for row in permutations(accounts):
+        assert not pay(row, 0.0)
+        assert [budget.balance(target, 0.0) for budget, target in accounts] == [1.0, 0.0, 1.0]
+    assert pay([(full, "a"), (full, "b")], 0.0)
+    assert not pay([(full, "a")], 0.0)
 
 
 def test_two_stacks_that_share_a_budget_keep_its_bound_together():  # L15

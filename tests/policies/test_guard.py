@@ -35,9 +35,9 @@ from llmmw import (
 )
 from llmmw._deltas import Fold
 from llmmw._events import AnswerRejected
+from llmmw._schema import mismatch
 from llmmw.errors import ConfigError, RateLimited, ResponseRejected, StreamInterrupted
 from llmmw.policies._form import lacks_content, lacks_form
-from llmmw.policies._schema import mismatch
 from llmmw.testing import Script, SimulatedProvider
 
 EMPTY = Script(pieces=(" \n",), gap=1)

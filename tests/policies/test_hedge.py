@@ -323,6 +323,27 @@ def test_where_all_circuits_are_open_the_error_says_so():
     assert len(provider.opened) == 2
 
 
+def test_where_all_circuits_are_open_for_a_while_it_is_waited_for():
+    def fails(call, number):
+        return Script() if trio.current_time() > 4 else Script(pieces=(), error=Fault("busy"))
+
+    provider = SimulatedProvider(scripts={"a": fails, "b": fails})
+
+    async def main():
+        async with Client("sim:a", "sim:b", providers=[provider]) as client:
+            breaker = client.stack[2]
+            while any(
+                c["state"] != "open" for c in breaker.statistics().values() or [{"state": ""}]
+            ):
+                with pytest.raises(LLMError):
+                    await client.ask("hello")
+            return (await client.ask("hello")).text, trio.current_time()
+
+    text, now = run_virtual(main)
+    assert text == "ok"
+    assert now < 8
+
+
 def test_a_flapping_primary_is_asked_three_times_at_most_while_its_circuit_is_open():
     def flaps(call, number):
         well = int(trio.current_time() // 20) % 2 == 0
@@ -345,9 +366,7 @@ def test_a_flapping_primary_is_asked_three_times_at_most_while_its_circuit_is_op
     asked = [seen.time for seen in provider.opened if seen.model == "a"]
     bounds = [(t, s) for t, s in changes if s in {"open", "closed"}]
     periods = [
-        (begin, end)
-        for (begin, state), (end, _) in itertools.pairwise(bounds)
-        if state == "open"
+        (begin, end) for (begin, state), (end, _) in itertools.pairwise(bounds) if state == "open"
     ]
     assert len(periods) >= 3
     assert all(sum(begin < t <= end for t in asked) <= 3 for begin, end in periods)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from llmmw.errors import (
     AuthenticationFailed,
+    BadRequest,
     ContentFiltered,
     Overloaded,
     QuotaExhausted,
@@ -14,14 +15,40 @@ from llmmw.errors import (
 )
 from llmmw.wire import ErrorRow
 
-__all__ = ["ROWS"]
+__all__ = ["rows_of"]
 
 # A model lacks a parameter that others have: another target may take it.
 _LACKING = ErrorRow(
     UnsupportedFeature, status=400, code=("unsupported_value", "unsupported_parameter")
 )
 
-ROWS: Mapping[str, tuple[ErrorRow, ...]] = {
+# How a response in the Responses API fails, in words of its own.
+_FAILED = (
+    ErrorRow(
+        ContentFiltered,
+        code=("bio_policy", "cyber_policy", "image_content_policy_violation"),
+    ),
+    ErrorRow(
+        BadRequest,
+        code=(
+            "empty_image_file",
+            "failed_to_download_image",
+            "image_file_not_found",
+            "image_file_too_large",
+            "image_parse_error",
+            "image_too_large",
+            "image_too_small",
+            "invalid_base64_image",
+            "invalid_image",
+            "invalid_image_format",
+            "invalid_image_mode",
+            "invalid_image_url",
+            "unsupported_image_media_type",
+        ),
+    ),
+)
+
+_ROWS: Mapping[str, tuple[ErrorRow, ...]] = {
     "openai": (_LACKING,),
     "azure": (
         _LACKING,
@@ -50,3 +77,8 @@ ROWS: Mapping[str, tuple[ErrorRow, ...]] = {
         ErrorRow(RateLimited, code="rate_limit_reached_error"),
     ),
 }
+
+
+def rows_of(host: str) -> tuple[ErrorRow, ...]:
+    """The rows that go before the common ones at this host."""
+    return (*_ROWS.get(host, ()), *_FAILED)

@@ -4,33 +4,48 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from decimal import Decimal
 from importlib.metadata import version
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import attrs
 
-from llmmw import Call, Embed, Embeddings, Generate, Response, Usage
-from llmmw.errors import (
-    ConfigError,
-    LLMError,
-    ProtocolError,
-    StreamInterrupted,
-    UnsupportedFeature,
+from llmmw import Call, Embed, Embeddings, Generate, Price, Response, Usage
+from llmmw.errors import ConfigError, LLMError, UnsupportedFeature
+from llmmw.plugin import (
+    Capabilities,
+    Host,
+    Provider,
+    ResponseBuilder,
+    built_in_prices,
+    honour,
 )
-from llmmw.plugin import Capabilities, Host, Provider, ResponseBuilder, honour
-from llmmw.wire import Http, Key, KeyOption, Reply, Secret, SSEEvent, dumps, guarded, loads
+from llmmw.wire import Key, KeyOption, Secret, dumps, guarded
+from llmmw_openai._address import Address, address_of
 from llmmw_openai._answer import Answer
-from llmmw_openai._errors import ROWS
+from llmmw_openai._chat import read_chat
+from llmmw_openai._errors import rows_of
+from llmmw_openai._get import GetHttp
 from llmmw_openai._losses import Losses
-from llmmw_openai._presets import PRESETS, Preset
+from llmmw_openai._parts import Parts
+from llmmw_openai._preset import Preset
+from llmmw_openai._presets import PRESETS
+from llmmw_openai._reading import object_in
 from llmmw_openai._request import TEXT_PARAMETERS, body_of, embed_body
+from llmmw_openai._responses import Listening
+from llmmw_openai._responses_answer import ResponsesAnswer
+from llmmw_openai._responses_items import ItemReader
+from llmmw_openai._responses_request import responses_body
+from llmmw_openai._several import answers_of, check_together
 from llmmw_openai._think import ThinkTags
-from llmmw_openai._usage import usage_of
+from llmmw_openai._usage import embed_usage_of
 from llmmw_openai._vectors import vectors_of
 
 __all__ = ["OpenAI"]
+
+_APIS = ("chat", "responses")
 
 
 def _preset(given: str | Preset) -> Preset:
@@ -48,8 +63,15 @@ class OpenAI(Provider):
     Args:
         name: the part of a target before its colon.
         preset: the row of the table of hosts.
+        api: which API generates: `chat`, Chat Completions; or `responses`, the Responses API, at
+            hosts that have it. Default: the row's, which is `chat` but for `openai-responses` and
+            `open-responses`.
         api_key: the key; `env:NAME` or `file:PATH`; or a function that gives it, asked again
             when the host refuses what it gave. Default: the host's own variables.
+        token: in place of a key, what goes as `Authorization: Bearer`, in the forms of `api_key`;
+            for Azure one of Entra. Default: `AZURE_OPENAI_AD_TOKEN` there, if no key is set.
+        api_version: of Azure's address: a date, and the deployment stands in the path; or
+            `preview` or the like for the v1 API. Default: `OPENAI_API_VERSION`, else v1.
         base_url: where the host is. Default: its variables, else the row's address.
         headers: further headers of each request.
         think_tags: whether the host leaves `<think>…</think>` in the text of its chats: `open` if
@@ -64,11 +86,22 @@ class OpenAI(Provider):
 
     preset: Preset = attrs.field(converter=_preset, default=PRESETS["openai"])
     api_key: KeyOption = attrs.field(default=None, repr=False)
+    token: KeyOption = attrs.field(default=None, repr=False)
+    api: Literal["chat", "responses"] | None = attrs.field(default=None)
+    api_version: str | None = None
     base_url: str | None = None
     headers: Mapping[str, str | Secret] = attrs.field(factory=dict, repr=False)
     think_tags: ThinkTags = attrs.field(default="no")
     http: Any = attrs.field(default=None, repr=False)
-    _http: Http = attrs.field(init=False, repr=False)
+    _address: Address = attrs.field(init=False, repr=False)
+    _http: GetHttp = attrs.field(init=False, repr=False)
+
+    @api.validator
+    def _check_api(self, field: object, given: object) -> None:
+        if given is not None and given not in _APIS:
+            raise ConfigError(f"api={given!r}: expected one of {', '.join(_APIS)}")
+        if given == "responses" and not self.preset.responses:
+            raise ConfigError(f"api='responses': {self.preset.name} has no Responses API")
 
     @think_tags.validator
     def _check_tags(self, field: object, given: object) -> None:
@@ -78,19 +111,32 @@ class OpenAI(Provider):
 
     def __attrs_post_init__(self) -> None:
         preset = self.preset
-        key = Key(self.api_key, preset.keys, needed=preset.key_needed)
-        self.api_key = key.source
+        self._address = address_of(preset, self.base_url, self.api_version)
         self.headers = guarded(self.headers)
         agent = {"User-Agent": f"llmmw-openai/{version('llmmw-openai')}"}
-        self._http = Http(
-            base_url=self.base_url or _base_url(preset),
+        key, by_bearer = self._key()
+        self._http = GetHttp(
+            base_url=self._address.base_url,
             key=key,
-            header=preset.header,
-            scheme=preset.scheme,
+            header="Authorization" if by_bearer else preset.header,
+            scheme="Bearer " if by_bearer else preset.scheme,
             headers=agent | self.headers,
-            rows=ROWS.get(preset.name, ()),
+            rows=rows_of(preset.host),
             client=self.http,
         )
+
+    def _key(self) -> tuple[Key, bool]:
+        """Where the key comes from, and whether it is a bearer token in place of one."""
+        preset = self.preset
+        key = Key(self.api_key, preset.keys, needed=preset.key_needed)
+        self.api_key = key.source
+        token = Key(self.token, () if preset.bearer is None else (preset.bearer,))
+        self.token = token.source
+        if self.token is not None and self.api_key is not None:
+            raise ConfigError("api_key and token are two ways to the same: give one of them")
+        keyless = self.api_key is None and not any(map(os.environ.get, preset.keys))
+        by_variable = keyless and preset.bearer is not None and preset.bearer in os.environ
+        return (token, True) if self.token is not None or by_variable else (key, False)
 
     @property
     def key(self) -> Key:
@@ -100,14 +146,22 @@ class OpenAI(Provider):
     def capabilities(self, model: str) -> Capabilities:
         """What the host honours, less what this model does not take."""
         preset = self.preset
-        parameters = preset.parameters
+        parameters = preset.honoured(self._api)
         for pattern, refused in preset.refuses:
             if re.match(pattern, model):
                 parameters -= refused
         if self.think_tags != "no":
             parameters -= {"logprobs"}  # they belong to tokens of a text that is no more
-        kinds = {Generate, Embed} if preset.embeds else {Generate}
-        return Capabilities(kinds=frozenset(kinds), parameters=parameters)
+        kinds = {Generate: preset.generates, Embed: preset.embeds}
+        can = frozenset(kind for kind, is_there in kinds.items() if is_there)
+        return Capabilities(kinds=can, parameters=parameters)
+
+    def price(self, model: str) -> Price | None:
+        """By the host's name in the table; a server of one's own costs nothing."""
+        named = self.preset.prices
+        if named == "":
+            return Price(f"{self.name}:{model}", Decimal(0), Decimal(0), Decimal(0), Decimal(0))
+        return built_in_prices().row(f"{named or self.preset.host}:{model}")
 
     @asynccontextmanager
     async def open(self, host: Host) -> AsyncIterator[None]:
@@ -117,6 +171,8 @@ class OpenAI(Provider):
 
     async def __call__(self, call: Call) -> Response:
         request = call.request
+        if isinstance(request, Generate) and self._api == "responses":
+            return await self._respond(call, request)
         if isinstance(request, Generate):
             return await self._generate(call, request)
         if isinstance(request, Embed):
@@ -124,9 +180,14 @@ class OpenAI(Provider):
         raise UnsupportedFeature(f"this wire does not answer {type(request).__name__}")
 
     @property
+    def _api(self) -> Literal["chat", "responses"]:
+        return self.api or self.preset.api
+
+    @property
     def _names(self) -> tuple[str, ...]:
         """Under which names a request may hold fields for this host."""
-        return tuple(dict.fromkeys((self.preset.name, self.name)))
+        own = (self.preset.own,) if self._api == "responses" else ()
+        return tuple(dict.fromkeys((self.preset.host, *own, self.preset.name, self.name)))
 
     async def _generate(self, call: Call, request: Generate) -> Response:
         warnings: tuple[str, ...] = ()
@@ -143,17 +204,18 @@ class OpenAI(Provider):
         builder = ResponseBuilder(call, self.name, request.model_name)
         answer = Answer(
             builder,
-            self.preset.name,
+            self.preset.host,
             request.logprobs,
             _count(body),
             _sound(body),
             "no" if request.prompt is not None else self.think_tags,
         )
         try:
+            path = self._address.path(path, request.model_name)
             async with self._http.post(
                 path, dumps(body), stream=stream, sent=lambda: call.attempt.mark_sent(call.ledger)
             ) as reply:
-                await _read(reply, answer)
+                await read_chat(reply, answer)
                 return await answer.finish(
                     http=reply.info,
                     request_id=reply.request_id,
@@ -162,6 +224,73 @@ class OpenAI(Provider):
         except LLMError as error:
             if error.partial is None and builder.fold.anything:
                 error.partial = builder.fold.response()
+            raise
+
+    async def together(self, calls: Sequence[Call]) -> list[Response]:
+        """Answer calls that differ in their prompts alone by one request, in their order.
+
+        The first response has the usage of all. The host answers when all answers are there, so
+        whoever listens hears each at once.
+
+        Raises:
+            LLMError: if there is no answer; it is the error of each of them.
+        """
+        requests = [call.request for call in calls if isinstance(call.request, Generate)]
+        check_together(requests if len(requests) == len(calls) else [])
+        first = requests[0]
+        losses = Losses(first, self.name)
+        body = body_of(first, self.preset, losses, stream=False, extra=self._names)
+        path = self._address.path("/completions", first.model_name)
+
+        def sent() -> None:
+            for call in calls:
+                call.attempt.mark_sent(call.ledger)
+
+        several = body | {"prompt": [request.prompt for request in requests]}
+        async with self._http.post(path, dumps(several), sent=sent) as reply:
+            told = object_in(reply, await reply.read())
+        responses: list[Response] = []
+        for call, one in zip(calls, answers_of(told, len(calls), _count(body)), strict=True):
+            builder = ResponseBuilder(call, self.name, first.model_name)
+            answer = Answer(builder, self.preset.host, first.logprobs, _count(body))
+            usage = {} if responses else {"usage": told.get("usage")}
+            await answer.take({**one, **usage}, whole=True)
+            responses.append(
+                await answer.finish(
+                    http=reply.info,
+                    request_id=reply.request_id,
+                    warnings=tuple(losses.warnings),
+                )
+            )
+        return responses
+
+    async def _respond(self, call: Call, request: Generate) -> Response:
+        losses = Losses(request, self.name)
+        parameters = self.capabilities(request.model_name).parameters or frozenset()
+        body = responses_body(
+            request,
+            self.preset,
+            losses,
+            stream=call.listener is not None,
+            extra=self._names,
+            reasons="reasoning" in parameters,
+        )
+        parts = Parts(call, self.name, request.model_name)
+        answer = ResponsesAnswer(parts, ItemReader(self.preset.own, request.logprobs))
+        listening = Listening(
+            self._http,
+            answer,
+            self._address.path("/responses", request.model_name),
+            background=body.get("background") is True and self.preset.background,
+        )
+        try:
+            reply = await listening.listen(body, lambda: call.attempt.mark_sent(call.ledger))
+            return await answer.finish(
+                http=reply.info, request_id=reply.request_id, warnings=tuple(losses.warnings)
+            )
+        except LLMError as error:
+            if error.partial is None and parts.fold.anything:
+                error.partial = parts.fold.response()
             raise
 
     async def _embed(self, call: Call, request: Embed) -> Response:
@@ -173,17 +302,18 @@ class OpenAI(Provider):
             inputs = request.inputs[begin : begin + most]
             body = embed_body(request, inputs, self.preset, losses, extra=self._names)
             try:
+                path = self._address.path("/embeddings", request.model_name)
                 async with self._http.post(
-                    "/embeddings", dumps(body), sent=lambda: call.attempt.mark_sent(call.ledger)
+                    path, dumps(body), sent=lambda: call.attempt.mark_sent(call.ledger)
                 ) as reply:
-                    data = _told(reply, await reply.read())
+                    data = object_in(reply, await reply.read())
             except LLMError as error:
                 if begin:
                     error.processed = True  # what went before is billed
                 raise
             vectors += vectors_of(data, len(inputs))
             if isinstance(data.get("usage"), Mapping):
-                told.append(usage_of(data["usage"]))
+                told.append(embed_usage_of(data["usage"]))
         return Embeddings(
             vectors=vectors,
             model=str(data.get("model") or request.model_name),
@@ -193,73 +323,6 @@ class OpenAI(Provider):
             request_id=reply.request_id,
             warnings=tuple(dict.fromkeys(losses.warnings)),
         )
-
-
-def _base_url(preset: Preset) -> str:
-    """The address of a host: of its variables, else of its row."""
-    stem = re.sub(r"\W", "_", preset.name).upper()
-    replaced = os.environ.get(f"{stem}_BASE_URL")
-    if replaced:
-        return replaced
-
-    def value(found: re.Match[str]) -> str:
-        name = found.group(1)
-        if not os.environ.get(name):
-            raise ConfigError(
-                f"the address of {preset.name} needs the variable {name}; "
-                f"set it, or {stem}_BASE_URL, or pass the option base_url"
-            )
-        return os.environ[name].rstrip("/")
-
-    return re.sub(r"\{(\w+)\}", value, preset.base_url)
-
-
-def _told(reply: Reply, data: bytes) -> Mapping[str, Any]:
-    """The object that a whole answer is.
-
-    Raises:
-        LLMError: if it is an error after all, or no object.
-    """
-    told = loads(data)
-    error = reply.error_in(told)
-    if error is not None:
-        raise error
-    if not isinstance(told, Mapping):
-        raise ProtocolError(f"the host sent a {type(told).__name__} where an object belongs")
-    return told
-
-
-async def _read(reply: Reply, answer: Answer) -> None:
-    """Read an answer in the form in which it came, which need not be the one asked for."""
-    if reply.content_type != "text/event-stream":
-        await answer.take(_told(reply, await reply.read()), whole=True)
-        return
-    try:
-        async with aclosing(reply.events()) as events:
-            async for event in events:
-                if event.data.startswith("[DONE]"):
-                    await reply.drain()
-                    return
-                if event.data.strip():
-                    await _take(event, reply, answer)
-    except StreamInterrupted:
-        if not answer.finished:
-            raise
-    if not answer.finished:
-        raise StreamInterrupted("the stream ended before the answer did")
-
-
-async def _take(event: SSEEvent, reply: Reply, answer: Answer) -> None:
-    if event.event == "error":
-        raise reply.error(event.data.encode())
-    chunk = loads(event.data)
-    error = reply.error_in(chunk)
-    if error is None and not isinstance(chunk, Mapping):
-        raise ProtocolError(f"the host sent a {type(chunk).__name__} where an object belongs")
-    if isinstance(chunk, Mapping):
-        await answer.take(chunk)
-    if error is not None:
-        raise error
 
 
 def _count(body: Mapping[str, Any]) -> int:

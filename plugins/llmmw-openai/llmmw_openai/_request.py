@@ -13,15 +13,12 @@ from llmmw import (
     JsonObject,
     JsonSchema,
     Reasoning,
-    ServerTool,
-    Tool,
-    ToolNames,
 )
-from llmmw.errors import BadRequest
 from llmmw.wire import choice_grammar
 from llmmw_openai._losses import Losses
 from llmmw_openai._messages import messages_of
 from llmmw_openai._presets import Preset
+from llmmw_openai._tools import tools_of
 
 __all__ = ["TEXT_PARAMETERS", "body_of", "embed_body"]
 
@@ -71,7 +68,7 @@ def body_of(
     body |= _output(request, preset, losses)
     if request.reasoning is not None:
         body |= _reasoning(request.reasoning, preset, losses)
-    body |= _tools(request, preset, losses)
+    body |= tools_of(request, preset, losses, names=(preset.name,), flat=False)
     if stream:
         body["stream"] = True
         if preset.usage_in_streams:
@@ -177,63 +174,6 @@ def _reasoning(asked: Reasoning, preset: Preset, losses: Losses) -> Json:
     return {"reasoning_effort": effort}
 
 
-def _tools(request: Generate, preset: Preset, losses: Losses) -> Json:
-    choice = request.tool_choice
-    tools = list(request.tools)
-    if isinstance(choice, ToolNames):
-        unknown = set(choice.names) - {one.name for one in tools if isinstance(one, Tool)}
-        if unknown or not choice.names:
-            named = repr(min(unknown)) if unknown else "nothing"
-            raise BadRequest(f"tool_choice names {named}, which is no tool given")
-        single = len(choice.names) == 1 and choice.mode == "required"
-        if not single and not preset.allowed_tools:
-            # The model is told of no others, which limits its choice as well.
-            tools = [one for one in tools if isinstance(one, Tool) and one.name in choice.names]
-            choice = choice.mode
-    if choice == "none" and "none" not in preset.tool_choices:
-        tools, choice = [], None
-    told = [one for tool in tools if (one := _tool(tool, preset, losses)) is not None]
-    if not told:
-        if choice == "required":
-            losses.drop("tool_choice='required' without a tool")
-        return {}
-    body: Json = {"tools": told}
-    if choice is not None:
-        body |= _tool_choice(choice, preset, losses)
-    if request.parallel_tool_calls is not None:
-        body["parallel_tool_calls"] = request.parallel_tool_calls
-    return body
-
-
-def _tool(tool: Tool | ServerTool, preset: Preset, losses: Losses) -> Json | None:
-    if isinstance(tool, ServerTool):
-        if tool.provider == preset.name:
-            return {"type": tool.type, **tool.config}
-        losses.drop(f"the tool {tool.type!r} of {tool.provider}")
-        return None
-    parameters = dict(tool.parameters) or {"type": "object", "properties": {}}
-    function: Json = {"name": tool.name, "description": tool.description, "parameters": parameters}
-    if tool.strict is not None:
-        function["strict"] = tool.strict
-    return {"type": "function", "function": function} | dict(tool.extra.get(preset.name) or {})
-
-
-def _tool_choice(choice: str | ToolNames, preset: Preset, losses: Losses) -> Json:
-    if isinstance(choice, str):
-        if choice in preset.tool_choices:
-            return {"tool_choice": choice}
-        losses.drop(f"tool_choice={choice!r}")
-        return {}
-    if len(choice.names) == 1 and choice.mode == "required":
-        if "named" not in preset.tool_choices:
-            losses.drop("a tool_choice by name")
-            return {}
-        return {"tool_choice": {"type": "function", "function": {"name": choice.names[0]}}}
-    names = [{"type": "function", "function": {"name": name}} for name in choice.names]
-    allowed = {"mode": choice.mode, "tools": names}
-    return {"tool_choice": {"type": "allowed_tools", "allowed_tools": allowed}}
-
-
 def embed_body(
     request: Embed, inputs: Sequence[str], preset: Preset, losses: Losses, *, extra: Sequence[str]
 ) -> Json:
@@ -243,8 +183,10 @@ def embed_body(
         body["encoding_format"] = "base64"
     if request.dimensions is not None:
         body[preset.renamed.get("dimensions", "dimensions")] = request.dimensions
-    if request.purpose is not None:
+    if request.purpose is not None and preset.purpose is None:
         losses.drop("the purpose of an embedding")
+    elif request.purpose is not None and preset.purpose is not None:
+        body[preset.purpose] = request.purpose
     for name in extra:
         body |= dict(request.extra.get(name, {}))
     return body

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+import attrs
+
 from llmmw import Finish, FinishReason, Usage
 
-__all__ = ["finish_of", "usage_of"]
+__all__ = ["embed_usage_of", "finish_of", "usage_of"]
 
 # Where each number may stand; the first that is there is taken.
 _PLACES: Mapping[str, tuple[tuple[str, ...], ...]] = {
@@ -16,13 +18,18 @@ _PLACES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "output_tokens": (("completion_tokens",), ("output_tokens",)),
     "cache_read_tokens": (
         ("prompt_tokens_details", "cached_tokens"),
+        ("input_tokens_details", "cached_tokens"),
         ("prompt_cache_hit_tokens",),
         ("cached_tokens",),
         ("num_cached_tokens",),
     ),
-    "cache_write_tokens": (("prompt_tokens_details", "cache_write_tokens"),),
+    "cache_write_tokens": (
+        ("prompt_tokens_details", "cache_write_tokens"),
+        ("input_tokens_details", "cache_write_tokens"),
+    ),
     "reasoning_tokens": (
         ("completion_tokens_details", "reasoning_tokens"),
+        ("output_tokens_details", "reasoning_tokens"),
         ("reasoning_tokens",),
     ),
     "input_audio_tokens": (("prompt_tokens_details", "audio_tokens"),),
@@ -46,6 +53,14 @@ def usage_of(told: Mapping[str, Any]) -> Usage:
     if None not in (whole, given, made) and thought and whole == given + made + thought:
         found["output_tokens"] = made + thought  # xAI counts what was thought beside the answer
     return Usage(cost=_cost(told.get("cost")), raw=dict(told), **found)
+
+
+def embed_usage_of(told: Mapping[str, Any]) -> Usage:
+    """The usage of a request for vectors: all of it is input, and some hosts tell the sum alone."""
+    usage = usage_of(told)
+    if usage.input_tokens is None:
+        usage = attrs.evolve(usage, input_tokens=_number(told, ("total_tokens",)))
+    return usage
 
 
 def _number(told: Any, place: tuple[str, ...]) -> int | None:

@@ -44,6 +44,16 @@ class Wire:
         headers = {"Content-Type": "text/event-stream; charset=utf-8"}
         return Answer(headers=headers | fields.pop("headers", {}), pieces=pieces, **fields)
 
+    def response(self, output=(), status="completed", **more) -> dict:
+        """A whole response of the Responses API."""
+        beside = {"id": "resp-1", "object": "response", "created_at": 7, "model": "m-1"}
+        return beside | {"status": status, "error": None, "output": list(output), **more}
+
+    def numbered(self, *events, first=0) -> bytes:
+        """Events of the Responses API, each with its name and its number."""
+        rows = [e | {"sequence_number": n} for n, e in enumerate(events, first)]
+        return "".join(f"event: {e['type']}\ndata: {json.dumps(e)}\n\n" for e in rows).encode()
+
     def whole(self, data, status=200, **headers) -> Answer:
         """An answer that comes whole: JSON, or bytes as they are."""
         body = data if isinstance(data, bytes) else json.dumps(data).encode()
@@ -90,5 +100,6 @@ def _bare(monkeypatch):
         stem = "".join(c if c.isalnum() else "_" for c in preset.name).upper()
         for name in (*preset.keys, f"{stem}_BASE_URL"):
             monkeypatch.delenv(name, raising=False)
-    for name in ("AZURE_OPENAI_ENDPOINT", "SNOWFLAKE_ACCOUNT", "AWS_REGION"):
+    azure = ("AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_AD_TOKEN", "OPENAI_API_VERSION")
+    for name in (*azure, "SNOWFLAKE_ACCOUNT", "AWS_REGION"):
         monkeypatch.delenv(name, raising=False)

@@ -15,6 +15,9 @@ from llmmw.errors import UnsupportedFeature
 
 pytestmark = pytest.mark.plugins
 
+CHATS = sorted(name for name, row in PRESETS.items() if row.generates and row.api == "chat")
+RESPOND = sorted(name for name, row in PRESETS.items() if row.responses)
+
 # Values that stand nowhere else in a body.
 VALUES = {
     "max_output_tokens": 91,
@@ -65,7 +68,7 @@ def signs_of(name, told):
         schema = ["zzschema", "zzregex", "zzgbnf", "zzchoice"]
         return ["json_object", '{"type": "object"}'] if told == "json" else schema
     if name == "reasoning":
-        return {"zzhigh": ["zzhigh"]}.get(told.effort, ["771"])
+        return {"zzhigh": ["zzhigh"]}.get(told.effort, ["771", "auto"])
     if name == "stop_sequences":
         return ["zzstop"]
     if name == "logit_bias":
@@ -104,9 +107,9 @@ def missing(request, body, warnings):
     return lost
 
 
-async def outcome(wire, request, preset):
-    answer = wire.whole(wire.chat({"content": "x"}))
-    async with wire.client(answer, preset) as (client, server):
+async def outcome(wire, request, preset, api="chat"):
+    answer = wire.whole(wire.chat({"content": "x"}) if api == "chat" else wire.response())
+    async with wire.client(answer, preset, api=api) as (client, server):
         response = await client.ask(request, model=f"{preset}:m")
     (received,) = server.requests
     return received, response
@@ -114,7 +117,7 @@ async def outcome(wire, request, preset):
 
 @settings(max_examples=100, deadline=None)
 @given(
-    preset=st.sampled_from(sorted(PRESETS)),
+    preset=st.sampled_from(CHATS),
     fields=parameters | single,
     tools=st.lists(st.sampled_from(TOOLS), unique=True, max_size=3),
     choice=st.none() | st.sampled_from(CHOICES),
@@ -139,6 +142,36 @@ def test_nothing_is_lost_in_silence(wire, preset, fields, tools, choice, prompt,
         assert not drop or "prompt" in said
         return
     assert received.path == ("/completions" if prompt else "/chat/completions")
+    assert missing(request, received.json(), response.warnings) == []
+    if not drop:
+        assert all("can't honour" not in told for told in response.warnings)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    preset=st.sampled_from(RESPOND),
+    fields=parameters | single,
+    tools=st.lists(st.sampled_from(TOOLS), unique=True, max_size=3),
+    choice=st.none() | st.sampled_from(CHOICES),
+    drop=st.booleans(),
+)
+def test_nor_by_the_responses_api(wire, preset, fields, tools, choice, drop):
+    names = {tool.name for tool in tools if isinstance(tool, Tool)}
+    if isinstance(choice, ToolNames) and not set(choice.names) <= names:
+        choice = None
+    asked = {"tools": tools, "tool_choice": choice, "unsupported": "drop" if drop else "error"}
+    request = Generate(messages=("hi",), **fields, **asked)
+    try:
+        received, response = trio.run(outcome, wire, request, preset, "responses")
+    except UnsupportedFeature as error:
+        said = str(error)
+    else:
+        said = ""
+    if said:
+        assert "can't honour" in said
+        assert not drop
+        return
+    assert received.path == "/responses"
     assert missing(request, received.json(), response.warnings) == []
     if not drop:
         assert all("can't honour" not in told for told in response.warnings)

@@ -19,7 +19,8 @@ pytestmark = pytest.mark.plugins
 HOSTS = [
     *("openai", "azure", "together", "groq", "fireworks", "deepseek", "openrouter", "mistral"),
     *("xai", "perplexity", "cerebras", "moonshot", "alibaba", "zai", "huggingface", "crusoe"),
-    *("snowflake", "bedrock-mantle", "vllm", "llama.cpp", "ollama", "lmstudio"),
+    *("snowflake", "bedrock-mantle", "vllm", "llama.cpp", "ollama", "lmstudio", "voyage"),
+    *("google-openai", "openai-compatible", "open-responses", "openai-responses"),
 ]
 
 
@@ -29,8 +30,10 @@ def test_the_rows():
         assert row.name == name
         assert row.title
         assert len(row.keys) == 1
-        assert re.match(r"https://|http://localhost:|\{AZURE", row.base_url)
-        assert row.key_needed != row.base_url.startswith("http://localhost:")
+        assert re.match(r"https://|http://localhost:|\{AZURE|\{OPEN", row.base_url)
+        assert row.key_needed != row.base_url.startswith(("http://localhost:", "{OPEN"))
+        assert row.host == name.removesuffix("-responses" if row.host != name else "")
+        assert row.responses or row.api == "chat"
         assert not row.base_url.endswith("/")
         assert set(row.renamed) <= row.parameters | {"dimensions"}
         assert (row.grammar is None) or "output" in row.parameters
@@ -58,7 +61,8 @@ def test_the_listing_shows_each_row():
 @pytest.mark.parametrize("name", HOSTS)
 async def test_each_is_made_by_its_name(wire, name, monkeypatch):
     for variable in re.findall(r"\{(\w+)\}", PRESETS[name].base_url):
-        monkeypatch.setenv(variable, "https://x.invalid" if "ENDPOINT" in variable else "x")
+        whole = variable.endswith(("ENDPOINT", "_URL"))
+        monkeypatch.setenv(variable, "https://x.invalid" if whole else "x")
     monkeypatch.setenv(PRESETS[name].keys[0], wire.key)
     made = Plugins().make("provider", name, {"name": name})
     assert isinstance(made, OpenAI)
@@ -127,3 +131,11 @@ def test_the_readme_has_each_row():
     text = Path(__file__).parents[1].joinpath("README.md").read_text("utf-8")
     for name, row in PRESETS.items():
         assert f"| `{name}` | `{row.base_url}` | `{row.keys[0]}` |" in text
+
+
+def test_prices_go_by_the_host_and_servers_of_ones_own_cost_nothing() -> None:
+    known = OpenAI(name="openai-responses", preset="openai-responses").price("gpt-5-mini")
+    assert known == OpenAI(name="work").price("gpt-5-mini") is not None
+    free = OpenAI(name="mine", preset="vllm").price("llama")
+    assert free is not None and (free.input, free.output) == (0, 0)
+    assert OpenAI(name="x", preset="openai-compatible", base_url="http://x").price("y") is None

@@ -132,3 +132,18 @@ async def test_no_text_of_the_host_is_shown_as_a_vector(wire):
 async def test_hosts_without_vectors(wire):
     with pytest.raises(UnsupportedFeature, match="does not answer Embed"):
         await embed(wire, wire.whole({}), preset="groq")
+
+
+async def test_what_vectors_are_for(wire):
+    """Told where the host has a word for it; its usage is the sum alone."""
+    rows = [{"index": 0, "embedding": [1.0]}]
+    answer = wire.whole({"data": rows, "usage": {"total_tokens": 4}})
+    async with wire.client(answer, "voyage") as (client, server):
+        told = await client.embed("a", purpose="query", dimensions=256)
+    sent = {"input_type": "query", "output_dimension": 256, "encoding_format": "base64"}
+    assert server.requests[0].json() == {"model": "m", "input": ["a"], **sent}
+    assert told.usage.input_tokens == 4
+    async with wire.client(answer, "voyage") as (client, server):
+        with pytest.raises(UnsupportedFeature, match="does not answer Generate"):
+            await client.ask("hi")
+    assert server.requests == []

@@ -1,0 +1,137 @@
+"""The command: which cases, how often, and what is printed."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from contextlib import aclosing
+from pathlib import Path
+from typing import get_args
+
+import click
+import orjson
+import trio
+
+from llmmw.testing.conformance._cases import Case, cases_of
+from llmmw.testing.conformance._run import Status, Verdict, run_cases
+
+__all__ = ["conformance"]
+
+
+@click.command(short_help="Play recorded traffic of hosts to the installed providers.")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--cuts",
+    default=3,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="How many times each body is cut at random places.",
+)
+@click.option("--seed", default=0, show_default=True, help="Which places, which mutations.")
+@click.option(
+    "--only", default="*", metavar="PATTERN", help="Run these cases: a part of the id, or *."
+)
+@click.option(
+    "--mutate",
+    default=0,
+    metavar="N",
+    help="Instead, damage the bodies in N ways, and look what the providers make of them.",
+)
+def conformance(folder: Path, as_json: bool, cuts: int, seed: int, only: str, mutate: int) -> None:
+    """Run every case below FOLDER: serve the recorded bodies over HTTP on this machine, whole,
+    byte by byte and cut at random places, ask the installed providers, and compare text,
+    reasoning, tool calls, finish reason, usage and errors with the case's expected.json.
+
+    Exit status: 1 if a case fails.
+    """
+    try:
+        cases = cases_of(folder)
+    except FileNotFoundError as error:
+        raise click.UsageError(str(error)) from error
+    if mutate:
+        _mutate(cases, mutate, seed, only, as_json)
+        return
+    verdicts = trio.run(_verdicts, cases, cuts, seed, only)
+    if not verdicts:
+        raise click.UsageError(f"--only {only}: no case has such an id")
+    click.echo(_json(verdicts) if as_json else _page(verdicts), nl=False)
+    if any(one.status == "failed" for one in verdicts):
+        raise click.exceptions.Exit(1)
+
+
+async def _verdicts(cases: list[Case], cuts: int, seed: int, only: str) -> list[Verdict]:
+    shows = sys.stderr.isatty()
+    found = []
+    async with aclosing(run_cases(cases, cuts=cuts, seed=seed, only=only)) as told:
+        async for verdict in told:
+            found.append(verdict)
+            if shows:
+                click.echo(f"\r{len(found)} of {len(cases)} cases", err=True, nl=False)
+    if shows:
+        click.echo(err=True)
+    return found
+
+
+def _json(verdicts: list[Verdict]) -> str:
+    data = {
+        "cases": [
+            {
+                "id": one.case.id,
+                "status": one.status,
+                "why": one.why,
+                "provider": one.case.provider,
+                "wire": one.case.wire,
+                "servings": one.servings,
+                "request": one.request,
+            }
+            for one in verdicts
+        ]
+    }
+    return orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+
+
+def _page(verdicts: list[Verdict]) -> str:
+    """A table by wire and host, then what failed, and why."""
+    statuses = get_args(Status)
+    rows: dict[tuple[str, str], Counter[str]] = {}
+    for one in verdicts:
+        row = rows.setdefault((one.case.wire, one.case.provider), Counter())
+        row[one.status] += 1
+        row["servings"] += one.servings
+    heads = "".join(f"{status:>13}" for status in (*statuses, "servings"))
+    lines = [f"{'wire':<26}{'host':<20}{heads}"]
+    for (wire, host), row in sorted(rows.items()):
+        lines.append(f"{wire:<26}{host:<20}" + _numbers(row))
+    total = sum(rows.values(), Counter[str]())
+    lines += [f"{'all':<46}" + _numbers(total), "", _requests(verdicts)]
+    for status in ("failed", "excepted"):
+        for one in verdicts:
+            if one.status == status:
+                lines += ["", f"{status} {one.case.id}", f"    {one.why}"]
+    return "\n".join([*lines, ""])
+
+
+def _numbers(row: Counter[str]) -> str:
+    return "".join(f"{row[status]:>13}" for status in (*get_args(Status), "servings"))
+
+
+def _requests(verdicts: list[Verdict]) -> str:
+    told = Counter(one.request for one in verdicts)
+    return (
+        f"requests: {told['same']} as recorded, {told['equal']} in another form of the same, "
+        f"{told['other']} other, {told['refused']} refused; "
+        f"{told['unread']} recorded ones hold more than is compared"
+    )
+
+
+def _mutate(cases: list[Case], count: int, seed: int, only: str, as_json: bool) -> None:
+    from llmmw.testing.conformance._mutate import mutate
+
+    report = trio.run(mutate, cases, count, seed, only)
+    if as_json:
+        click.echo(orjson.dumps(report.plain(), option=orjson.OPT_INDENT_2).decode())
+    else:
+        click.echo(report.page(), nl=False)
+    if report.defects:
+        raise click.exceptions.Exit(1)

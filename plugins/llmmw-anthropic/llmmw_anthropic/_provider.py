@@ -1,0 +1,245 @@
+"""The provider: a thin shell of input and output around the pure parts."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from importlib.metadata import version
+from typing import Any, ClassVar, Literal
+
+import attrs
+import trio
+
+from llmmw import Call, CountTokens, Delta, Generate, Response, TokenCount
+from llmmw.errors import ConfigError, LLMError, ProtocolError, StreamInterrupted, UnsupportedFeature
+from llmmw.plugin import Capabilities, Host, Provider
+from llmmw.wire import Http, Key, KeyOption, Reply, Secret, SSEEvent, dumps, guarded, loads
+from llmmw_anthropic._answer import Answer
+from llmmw_anthropic._blocks import NAME
+from llmmw_anthropic._errors import ROWS
+from llmmw_anthropic._models import model_of
+from llmmw_anthropic._notes import Notes
+from llmmw_anthropic._request import body_of, count_body
+
+__all__ = ["Anthropic"]
+
+_ADDRESS = "https://api.anthropic.com"
+_VERSION = "2023-06-01"
+_SIGNS = {
+    "key": ("x-api-key", "", ("ANTHROPIC_API_KEY",)),
+    "token": ("Authorization", "Bearer ", ("ANTHROPIC_AUTH_TOKEN",)),
+}
+_MOST_AT_ONCE = 21_333
+"""The tokens that may take ten minutes; an answer that may be longer is streamed, since many a line
+breaks that is silent for so long."""
+_GRACE = 1.0
+"""Seconds that a line may stay open after the end of an answer: most hosts close it at once, and
+some proxies send another message."""
+
+
+def _names(given: str | Iterable[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+@attrs.define(eq=False, kw_only=True)
+class Anthropic(Provider):
+    """Anthropic, and hosts that speak its wire.
+
+    Args:
+        name: the part of a target before its colon.
+        api_key: the key; `env:NAME` or `file:PATH`; or a function that gives it, asked again
+            when the host refuses what it gave. Default: the host's own variable.
+        auth: `key` sends it as `x-api-key` and is found in ANTHROPIC_API_KEY, `token` as a bearer's
+            and in ANTHROPIC_AUTH_TOKEN.
+        base_url: where the host is, without `/v1`. Default: ANTHROPIC_BASE_URL, else
+            https://api.anthropic.com.
+        betas: features to ask for with each request; a request can name more in
+            `extra={"anthropic": {"betas": […]}}`.
+        headers: further headers of each request.
+        http: an `httpx.AsyncClient` to use instead of one of its own, for a proxy or a
+            certificate of yours; it stays open.
+    """
+
+    marks_sent: ClassVar[bool] = True
+
+    api_key: KeyOption = attrs.field(default=None, repr=False)
+    auth: Literal["key", "token"] = attrs.field(default="key")
+    base_url: str | None = None
+    betas: tuple[str, ...] = attrs.field(default=(), converter=_names)
+    headers: Mapping[str, str | Secret] = attrs.field(factory=dict, repr=False)
+    http: Any = attrs.field(default=None, repr=False)
+    _http: Http = attrs.field(init=False, repr=False)
+
+    @auth.validator
+    def _check_auth(self, field: object, given: object) -> None:
+        if given not in _SIGNS:
+            raise ConfigError(f"auth={given!r}: expected one of {', '.join(_SIGNS)}")
+
+    def __attrs_post_init__(self) -> None:
+        header, scheme, variables = _SIGNS[self.auth]
+        key = Key(self.api_key, variables)
+        self.api_key = key.source
+        self.headers = guarded(self.headers)
+        agent = {
+            "User-Agent": f"llmmw-anthropic/{version('llmmw-anthropic')}",
+            "anthropic-version": _VERSION,
+        }
+        self._http = Http(
+            base_url=self.base_url or os.environ.get("ANTHROPIC_BASE_URL") or _ADDRESS,
+            key=key,
+            header=header,
+            scheme=scheme,
+            headers=agent | self.headers,
+            rows=ROWS,
+            client=self.http,
+        )
+
+    @property
+    def key(self) -> Key:
+        """Where the key comes from; `llmmw check` tells it."""
+        return self._http.key
+
+    def capabilities(self, model: str) -> Capabilities:
+        """What the model's row says."""
+        kinds = frozenset({Generate, CountTokens})
+        return Capabilities(kinds=kinds, parameters=model_of(model).parameters)
+
+    @asynccontextmanager
+    async def open(self, host: Host) -> AsyncIterator[None]:
+        """Keeps the connections until the client closes."""
+        async with self._http.open():
+            yield
+
+    async def __call__(self, call: Call) -> Response:
+        request = call.request
+        if isinstance(request, Generate):
+            return await self._generate(call, request)
+        if isinstance(request, CountTokens):
+            return await self._count(call, request)
+        raise UnsupportedFeature(f"this wire does not answer {type(request).__name__}")
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        """Under which names a request may hold fields for this host."""
+        return tuple(dict.fromkeys((NAME, self.name)))
+
+    async def _generate(self, call: Call, request: Generate) -> Response:
+        model = model_of(request.model_name)
+        most = request.max_output_tokens or model.max_tokens
+        stream = call.listener is not None or most > _MOST_AT_ONCE
+        notes = Notes(request, self.name)
+        body = body_of(request, model, notes, stream=stream, extra=self._names)
+        answer = Answer(self.name, request.model_name)
+        try:
+            async with self._post(call, "/messages", body, notes, stream=stream) as reply:
+                await _read(reply, answer, call)
+                return answer.finished(
+                    http=reply.info,
+                    request_id=reply.request_id,
+                    warnings=tuple(notes.warnings),
+                    ledger=call.ledger,
+                )
+        except LLMError as error:
+            if error.partial is None and answer.fold.anything:
+                error.partial = answer.response()
+            raise
+
+    async def _count(self, call: Call, request: CountTokens) -> Response:
+        notes = Notes(request, self.name)
+        model = model_of(request.model_name)
+        body = count_body(request, model, notes, extra=self._names)
+        async with self._post(call, "/messages/count_tokens", body, notes) as reply:
+            told = _object(reply, await reply.read())
+        tokens = told.get("input_tokens")
+        if isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 0:
+            raise ProtocolError(f"the host told no number of tokens, but {tokens!r}")
+        return TokenCount(
+            tokens=tokens,
+            model=request.model_name,
+            provider=self.name,
+            http=reply.info,
+            request_id=reply.request_id,
+            warnings=tuple(notes.warnings),
+            raw=dict(told),
+        )
+
+    @asynccontextmanager
+    async def _post(
+        self, call: Call, path: str, body: object, notes: Notes, *, stream: bool = False
+    ) -> AsyncIterator[Reply]:
+        http = self._http
+        betas = dict.fromkeys((*self.betas, *notes.betas))
+        if betas:
+            told = {name: one for name, one in http.headers.items() if name.lower() != _BETA}
+            before = [one for name, one in http.headers.items() if name.lower() == _BETA]
+            http = attrs.evolve(http, headers=told | {_BETA: ",".join([*map(str, before), *betas])})
+
+        def sent() -> None:
+            call.attempt.mark_sent(call.ledger)
+
+        prefix = "" if _has_version(http.base_url) else "/v1"
+        async with http.post(prefix + path, dumps(body), stream=stream, sent=sent) as reply:
+            yield reply
+
+
+_BETA = "anthropic-beta"
+
+
+def _has_version(address: str) -> bool:
+    return address.partition("?")[0].rstrip("/").endswith("/v1")
+
+
+def _object(reply: Reply, data: bytes | str) -> Mapping[str, Any]:
+    """The object that a body or an event is.
+
+    Raises:
+        LLMError: if it is an error after all, or no object.
+    """
+    told = loads(data)
+    error = reply.error_in(told)
+    if error is not None:
+        raise error
+    if not isinstance(told, Mapping):
+        raise ProtocolError(f"the host sent a {type(told).__name__} where an object belongs")
+    return told
+
+
+async def _tell(deltas: Iterable[Delta], call: Call) -> None:
+    for delta in deltas:
+        if call.listener is not None:
+            await call.listener(delta)
+
+
+async def _read(reply: Reply, answer: Answer, call: Call) -> None:
+    """Read an answer in the form in which it came, which need not be the one asked for."""
+    if reply.content_type != "text/event-stream":
+        await _tell(answer.whole(_object(reply, await reply.read())), call)
+        return
+    async with aclosing(reply.events()) as events:
+        while True:
+            event = None
+            try:
+                # The line may stay open after the end of the answer.
+                with trio.move_on_after(_GRACE if answer.complete else math.inf):
+                    event = await anext(events, None)
+            except LLMError:
+                if not answer.complete:
+                    raise
+            if event is None:
+                break
+            await _tell(_deltas(event, reply, answer), call)
+    if not answer.complete:
+        raise StreamInterrupted("the stream ended before the answer did")
+
+
+def _deltas(event: SSEEvent, reply: Reply, answer: Answer) -> Iterable[Delta]:
+    if answer.complete and "message_start" not in event.data:
+        return ()  # nothing belongs to the answer after its end, but another message
+    if not event.data.strip():
+        return ()
+    if event.event == "error":
+        raise reply.error(event.data.encode())
+    told = _object(reply, event.data)
+    return answer.take(told if "type" in told else {"type": event.event, **told})

@@ -1,0 +1,46 @@
+"""Reading a chat or a legacy completion, in the form in which it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import aclosing
+
+from llmmw.errors import ProtocolError, StreamInterrupted
+from llmmw.wire import Reply, SSEEvent, loads
+from llmmw_openai._answer import Answer
+from llmmw_openai._reading import object_in
+
+__all__ = ["read_chat"]
+
+
+async def read_chat(reply: Reply, answer: Answer) -> None:
+    """Read an answer in the form in which it came, which need not be the one asked for."""
+    if reply.content_type != "text/event-stream":
+        await answer.take(object_in(reply, await reply.read()), whole=True)
+        return
+    try:
+        async with aclosing(reply.events()) as events:
+            async for event in events:
+                if event.data.startswith("[DONE]"):
+                    await reply.drain()
+                    return
+                if event.data.strip():
+                    await _take(event, reply, answer)
+    except StreamInterrupted:
+        if not answer.finished:
+            raise
+    if not answer.finished:
+        raise StreamInterrupted("the stream ended before the answer did")
+
+
+async def _take(event: SSEEvent, reply: Reply, answer: Answer) -> None:
+    if event.event == "error":
+        raise reply.error(event.data.encode())
+    chunk = loads(event.data)
+    error = reply.error_in(chunk)
+    if error is None and not isinstance(chunk, Mapping):
+        raise ProtocolError(f"the host sent a {type(chunk).__name__} where an object belongs")
+    if isinstance(chunk, Mapping):
+        await answer.take(chunk)
+    if error is not None:
+        raise error

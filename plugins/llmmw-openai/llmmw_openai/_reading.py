@@ -1,0 +1,26 @@
+"""What comes as JSON, whole or as an event: an object, or an error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from llmmw.errors import ProtocolError
+from llmmw.wire import Reply, loads
+
+__all__ = ["object_in"]
+
+
+def object_in(reply: Reply, data: bytes) -> Mapping[str, Any]:
+    """The object that a whole answer is.
+
+    Raises:
+        LLMError: if it is an error after all, or no object.
+    """
+    told = loads(data)
+    error = reply.error_in(told)
+    if error is not None:
+        raise error
+    if not isinstance(told, Mapping):
+        raise ProtocolError(f"the host sent a {type(told).__name__} where an object belongs")
+    return told

@@ -1,0 +1,56 @@
+"""Several prompts in one legacy completion. Pure.
+
+The host gives the answers of the first prompt, then those of the second, and so on: the number of
+a choice is that of its prompt, times the candidates of each, plus that of the candidate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from llmmw import Generate
+from llmmw.errors import BadRequest, ProtocolError
+
+__all__ = ["answers_of", "check_together"]
+
+Json = Mapping[str, Any]
+
+
+def check_together(requests: Sequence[Generate]) -> None:
+    """Whether one request can ask them all.
+
+    Raises:
+        BadRequest: if some has no prompt, or they differ in more than that.
+    """
+    if not requests or any(request.prompt is None for request in requests):
+        raise BadRequest("only requests with a prompt can be asked together")
+    if len({request.replace(prompt="").key() for request in requests}) > 1:
+        raise BadRequest("requests that are asked together may differ in their prompts alone")
+
+
+def answers_of(told: Json, count: int, n: int) -> list[Json]:
+    """The whole answer to each prompt, as if it had been asked alone. None has the usage, which
+    the host tells for all together.
+
+    Args:
+        told: what the host answered.
+        count: how many prompts there were.
+        n: how many candidates each was to have.
+
+    Raises:
+        ProtocolError: if a prompt lacks an answer, or has too many.
+    """
+    choices = told.get("choices")
+    rows: list[dict[int, Json]] = [{} for _ in range(count)]
+    for choice in choices if isinstance(choices, list) else []:
+        index = choice.get("index") if isinstance(choice, Mapping) else None
+        if type(index) is not int or not 0 <= index < count * n:
+            raise ProtocolError(
+                f"the host sent a choice {index!r} where {count * n} were asked for"
+            )
+        rows[index // n][index % n] = choice
+    if any(len(row) != n for row in rows):
+        raise ProtocolError(f"the host did not answer each of {count} prompts {n} times")
+    beside = {name: one for name, one in told.items() if name not in {"choices", "usage"}}
+    return [beside | {"choices": [{**row[at], "index": at} for at in range(n)]} for row in rows]
