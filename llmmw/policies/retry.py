@@ -13,6 +13,8 @@ are those of the vendors' own clients.
 
 from __future__ import annotations
 
+import math
+
 import attrs
 
 from llmmw._attempts import History, Record, Start
@@ -64,7 +66,8 @@ class Retry:
             return None
         ready = []
         for order, target in enumerate(history.targets):
-            records = history.on(target)
+            # Of several that went on side by side, the last to end says what is known now.
+            records = sorted(history.on(target), key=_end)
             at = self._ready(records)
             if at is not None and max(at, now) < history.latest and target not in history.refused:
                 hinted = records[-1].error is not None and bool(records[-1].error.retry_after)
@@ -92,3 +95,7 @@ class Retry:
 
     async def __call__(self, call: Call, next: Handler) -> Response:
         return await Plan((self,), self.budget, 1 + self.extra)(call, next)
+
+
+def _end(record: Record) -> float:
+    return math.inf if record.ended is None else record.ended

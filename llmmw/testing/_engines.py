@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any, Literal
 
 import attrs
 
 from llmmw._attempts import aimed
 from llmmw._budget import Budget
-from llmmw._ledger import BudgetRefused, Event, WaitStarted
+from llmmw._ledger import BudgetRefused, Event, FlightJoined, FlightStarted, WaitStarted
 from llmmw._request import Request
 from llmmw.errors import CallShed, LLMError
 from llmmw.policies import Attempts, Fallback, Hedge, Retry
@@ -30,6 +31,11 @@ class Engine:
     hedge: Hedge | None = None
     known: bool = True
     """Whether all its policies are ours, so that its choices can be foretold."""
+
+    @property
+    def free(self) -> int:
+        """How many attempts there may be by its policies alone, whatever the bound."""
+        return 1 + sum(one.extra for one in (self.retry, self.fallback, self.hedge) if one)
 
 
 def engine_of(depth: int, layer: object) -> Engine | None:
@@ -70,7 +76,7 @@ class Option:
     hinted: bool = False
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, slots=False)
 class Group:
     """The attempts that one engine made for one call that came to it."""
 
@@ -102,6 +108,11 @@ class Group:
         """The attempts opened before."""
         return [a for a in self.attempts if a.opened_order < order]
 
+    def on(self, target: str, order: int) -> list[Entry]:
+        """The attempts on a target that were opened before, as they ended."""
+        here = [a for a in self.opened(order) if a.target == target]
+        return sorted(here, key=lambda a: (a.ended, a.opened_order))
+
     def failed(self, order: int) -> list[Entry]:
         """The attempts that had failed before, as they ended."""
         ended = [a for a in self.attempts if a.ended_order < order and self.error(a)]
@@ -130,6 +141,12 @@ class Group:
             return False
         return self.entry.call.on_interrupt == "error" and self.call.told_before(order)
 
+    @property
+    def _apart(self) -> bool:
+        """Whether it goes on in another task than its caller's."""
+        flew = any(isinstance(e, (FlightStarted, FlightJoined)) for e in self.call.events)
+        return flew or self.entry.beside or self.engine.hedge is not None
+
     def events(self, kind: type[Event]) -> list[Event]:
         """The engine's own events of a kind."""
         parent = self.entry.call.attempt.number
@@ -153,8 +170,12 @@ class Group:
             if isinstance(e, BudgetRefused) and after.ended_order < order[id(e)] < last
         }
 
-    def patched(self) -> dict[str, Request]:
+    def patched(self) -> Mapping[str, Request]:
         """What each target is to be asked: the call's own request with its own patch only."""
+        return self._patched
+
+    @cached_property
+    def _patched(self) -> Mapping[str, Request]:
         original = self.entry.request
         requests = {original.model: original}
         layers = (self.engine.fallback, self.engine.hedge)
@@ -180,7 +201,7 @@ class Group:
         if retry is None or self.counts(made) >= retry.retries or len(made) >= 2 * retry.retries:
             return
         for target in dict.fromkeys(a.target for a in opened):
-            here = [a for a in opened if a.target == target]
+            here = self.on(target, order)
             error = self.error(here[-1])
             if error is None or not may_pass(error):
                 continue
@@ -211,8 +232,8 @@ class Group:
             return []
         if self.engine.hedge and last.ended_order < self.call.stopped_order < order:
             return []  # the task that goes on has heard of it by then
-        if self.call.stopped == last.ended and self.call.stopped_order < order:
-            return []  # in the same instant, and maybe in another task
+        if self.call.stopped == last.ended and self.call.stopped_order < order and self._apart:
+            return []  # in the same instant, in another task
         refused = self.refused(last)
         return [
             option

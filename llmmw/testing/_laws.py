@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from llmmw._budget import Budget
 from llmmw._deltas import PartDelta, Restarted
 from llmmw._ledger import BudgetRefused
-from llmmw.errors import LLMError, StreamInterrupted
+from llmmw.errors import ListenerFailed, LLMError, StreamInterrupted
 from llmmw.testing._engines import may_pass
 from llmmw.testing._trace import Entry, Group, Trace
 
@@ -31,7 +31,7 @@ def law_01(trace: Trace) -> None:
         # An attempt never sent may stand for each place of the bound, but not for more.
         counted = group.counts(group.attempts)
         demand("L1", counted <= group.engine.bound, f"{counted} attempts")
-        most = 2 * group.engine.bound + len(group.patched())
+        most = 2 * max(group.engine.bound, group.engine.free) + len(group.patched())
         demand("L1", len(group.attempts) <= most, "attempts that are not sent go on for ever")
 
 
@@ -44,8 +44,7 @@ def law_02(trace: Trace) -> None:
                 alive = group.alive(attempt.opened_order)
                 demand("L2", not alive, "two attempts at once")
             if attempt.call.attempt.reason == "retry":
-                opened = group.opened(attempt.opened_order)
-                here = [a for a in opened if a.target == attempt.target]
+                here = group.on(attempt.target, attempt.opened_order)
                 error = group.error(here[-1]) if here else None
                 fits = error is not None and may_pass(error)
                 demand("L2", fits, f"a retry on {attempt.target} after {error!r}")
@@ -77,7 +76,7 @@ def law_04(trace: Trace) -> None:
     for group in trace.groups():
         for attempt in group.attempts[1:]:
             before = group.failed(attempt.opened_order)
-            here = [a for a in before if a.target == attempt.target]
+            here = [a for a in group.on(attempt.target, attempt.opened_order) if a in before]
             hint = getattr(here[-1].error, "retry_after", None) if here else None
             # A hedge that was decided on before may begin in the instant in which the hint comes.
             hedge = attempt.call.attempt.reason == "hedge"
@@ -103,13 +102,25 @@ def law_05(trace: Trace) -> None:
                 on_time = after[0].opened == wait.until or restarted
                 demand("L5", on_time, f"opened {after[0].opened - wait.until} s after the wait")
             else:
-                by_hand = begun < group.call.stopped_order < group.call.done_order
+                # A flight has less time once one of those who wait for it has left.
+                calls = trace.calls if trace.shares else [group.call]
+                by_hand = any(begun < one.stopped_order < one.done_order for one in calls)
                 # A flight, and what goes on beside the attempt that heard of it, hear of it in the
                 # same instant, but their tasks may run first.
                 beside = any(e.call.attempt.reason == "hedge" for e in group.call.entries)
-                by_hand |= (trace.shares or beside) and wait.time == group.call.stopped
-                cut = by_hand or restarted or group.call.lost(group.entry)
+                gone = (begun < one.done_order < group.entry.ended_order for one in calls)
+                by_hand |= trace.shares and any(gone)
+                tied = any(wait.time == one.stopped for one in calls)
+                by_hand |= (trace.shares or beside) and tied
+                cut = by_hand or restarted or group.call.lost(group.entry) or _failed_beside(group)
                 demand("L5", cut, "a wait that no attempt followed")
+
+
+def _failed_beside(group: Group) -> bool:
+    """Whether it was cut short since a function of the caller's has failed elsewhere."""
+    errors = (e for e in group.call.entries if isinstance(e.error, ListenerFailed))
+    cut = group.entry.outcome == "cancelled"
+    return cut and any(e.ended == group.entry.ended for e in errors)
 
 
 def law_07(trace: Trace) -> None:
@@ -226,7 +237,7 @@ def _fair(group: Group, order: int, last: Entry, attempt: Entry) -> None:
     opened = group.opened(order)
     ranks = {
         o.target: (
-            not [a for a in opened if a.target == o.target][-1].counts,
+            not group.on(o.target, order)[-1].counts,
             sum(a.target == o.target for a in opened),
             o.hinted and o.at > last.ended,
         )

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as seeded
 
 from llmmw.testing._pairs import PAIRS
-from llmmw.testing._stacks import Example, examples
+from llmmw.testing._stacks import LONE, Example, examples
 from llmmw.testing._table import CHECKS, TABLE, Count, Law, breaches, count, number_of
 from llmmw.testing._virtual import seed_schedule
 from llmmw.testing._world import run_world
@@ -133,7 +133,7 @@ class Night:
             report_multiple_bugs=False,
             suppress_health_check=list(HealthCheck),
         )
-        @given(examples())
+        @given(examples(alone=LONE.get(stream, ())))
         def run(example: Example) -> None:
             seed_schedule(example.schedule)
             try:

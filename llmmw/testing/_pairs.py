@@ -11,7 +11,7 @@ import attrs
 from llmmw._budget import Budget
 from llmmw._chain import Middleware
 from llmmw._ledger import Event
-from llmmw.policies import Attempts, Hedge, Timeout
+from llmmw.policies import Attempts, Hedge, RateLimit, Timeout
 from llmmw.sim import Script
 from llmmw.testing._laws import demand
 from llmmw.testing._laws_hedge import law_35
@@ -66,8 +66,8 @@ def _alone(world: World, **changes: Any) -> World:
 
 
 def _untied(make_stack: MakeStack) -> MakeStack:
-    """The same stack without hedges that start in the instant when something else happens: which
-    of the two is first would be the scheduler's choice."""
+    """The same stack without hedges and turns that come in the instant when something else
+    happens: which of the two is first would be the scheduler's choice."""
     return lambda: [_later(layer) for layer in make_stack()]
 
 
@@ -77,7 +77,7 @@ def _later(layer: Any) -> Any:
         return Attempts(*policies, budget=layer.budget, max_attempts=layer.max_attempts)
     if isinstance(layer, Hedge) and not isinstance(layer.delay, str):
         return attrs.evolve(layer, delay=layer.delay + 1 / 1024)
-    return layer
+    return attrs.evolve(layer, per=layer.per + 1 / 512) if isinstance(layer, RateLimit) else layer
 
 
 def law_20(world: World, make_stack: MakeStack, shift: float = 3 + 3 / 64) -> None:

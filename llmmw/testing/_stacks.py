@@ -30,7 +30,7 @@ from llmmw.testing._layers import Minds, Overhears, Passes
 from llmmw.testing._strategies import busy_worlds
 from llmmw.testing._world import World
 
-__all__ = ["PATCHES", "Example", "Part", "examples", "stacks"]
+__all__ = ["LONE", "PATCHES", "Example", "Part", "examples", "stacks"]
 
 PATCHES = ({"model": "sim:b", "temperature": 0.5}, {"model": "sim:c", "max_output_tokens": 7})
 """What the targets to fall back on are asked."""
@@ -100,6 +100,10 @@ _HEDGES = tuple(
 )
 
 
+LONE = {35: _HEDGES}
+"""What some laws are tried on alone."""
+
+
 def _with_targets(hedge: Part) -> Part:
     return attrs.evolve(hedge, options={"targets": ("sim:b", "sim:c"), **hedge.options})
 
@@ -135,7 +139,8 @@ _BREAKERS = tuple(
 )
 _RATES = (
     _part(RateLimit, requests=64, per=2.0, burst=1 / 64),
-    _part(RateLimit, requests=64, per=1.0, burst=1 / 32, queue=2),
+    _part(RateLimit, requests=64, per=2.0, burst=1 / 64, queue=1),
+    _part(RateLimit, requests=64, per=4.0, burst=1 / 32, queue=1),
     _part(RateLimit, requests=64, per=4.0, burst=1 / 32, scope="model"),
     _part(RateLimit, requests=128, output_tokens=128, per=2.0, burst=1 / 32, output_estimate=2),
 )
@@ -155,8 +160,8 @@ _GUARDS = (
     _part(Guard),
     _part(Guard, matches="[01].0"),
     _part(Guard, _part(Minds, "0.0")),
+    _part(Guard, _part(Minds, "0.0"), empty=True),
     _part(Guard, _part(Minds, "0.1")),
-    _part(Guard, _part(Minds, "1.0"), empty=True),
     _part(Guard, _part(Minds, "a"), empty=True),
 )
 _PASSING = (_part(Passes), _part(Overhears))
@@ -248,8 +253,8 @@ def _code(value: Any) -> str:
 
 
 @st.composite
-def examples(draw: st.DrawFn) -> Example:
-    """A random stack, and a world that gives it something to do."""
-    parts = draw(stacks())
+def examples(draw: st.DrawFn, *, alone: Sequence[Part] = ()) -> Example:
+    """A random stack, or one of these layers alone, and a world that gives it something to do."""
+    parts = (draw(st.sampled_from(alone)),) if alone else draw(stacks())
     world = draw(busy_worlds(shared="Coalesce" in names_in(parts)))
     return Example(parts, world, draw(st.integers(0, 255)))

@@ -121,6 +121,7 @@ _WAYS: tuple[dict[str, Any], ...] = (
     {"mode": "stream", "patience": 5 / 64},
     {"mode": "ask", "patience": 3 / 64, "by_hand": True},
     {"mode": "stream", "raises_at": 0},
+    {"mode": "listen", "raises_at": 1},
     {"mode": "listen", "patience": 3 / 64, "by_hand": True, "pauses": (1 / 64,)},
     {"mode": "listen", "on_interrupt": "buffer"},
     {"mode": "stream", "on_interrupt": "restart", "patience": 8 / 64},
@@ -132,12 +133,12 @@ _BUSY_SHAPES = (
     *itertools.product(("cut",) * 3, (0, 1), range(4), (0,), (None,)),
     *itertools.product(("net", "auth"), (0,), range(5), (0,), (None,)),
     *itertools.product(("bad",), (0, 0, 1), range(5), (0, 1), (None,)),
-    *itertools.product(("rate",), (0, 1), range(3), (1,), (*_HINTS[1:4], 100.0)),
+    *itertools.product(("rate",), (0, 0, 0, 1), range(3), (1,), (*_HINTS[1:4], 100.0)),
     *itertools.product(("quota", "shed", "hangs", "hangs"), (0, 2), (1,), (0,), (None,)),
 )
 # When they come: one caller, two or three.
 _ARRIVALS = (
-    (0.0,),
+    *[(0.0,)] * 2,
     *((0.0, k / 64) for k in (0, 1, 2, 4)),
     *((0.0, j / 64, k / 64) for j in (0, 1, 2) for k in (1, 3, 5)),
 )

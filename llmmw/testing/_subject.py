@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, cast
@@ -66,6 +67,17 @@ def _check(made: Any) -> None:
 
 def _takes(given: Any, count: int) -> bool:
     """Whether it can be called with so many arguments."""
+    if isinstance(given, type) or inspect.isroutine(given) or not callable(given):
+        return _binds(given, count)
+    return _method_binds(type(given).__call__, 1 + count)
+
+
+@functools.lru_cache
+def _method_binds(method: Any, count: int) -> bool:
+    return _binds(method, count)
+
+
+def _binds(given: Any, count: int) -> bool:
     try:
         inspect.signature(given).bind(*[None] * count)
     except TypeError:

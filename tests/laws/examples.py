@@ -153,6 +153,19 @@ EXAMPLES = {
             Concurrency(1, queue=1, scope="all"),
         ],
     ),
+    # A retry came before the hint of a hedge that had ended last.
+    "hint-of-a-hedge": (
+        world(
+            (Script(pieces=(), error=Fault("rate", 100.0)), Script()),
+            chance=0.0,
+            b=(
+                Script(first=4 / 64, pieces=(), error=Fault("rate", 4 / 64)),
+                Script(first=1 / 64, pieces=(), error=Fault("rate", 1 / 64)),
+                Script(),
+            ),
+        ),
+        lambda: [Attempts(Retry(1), Fallback("sim:b"), Hedge(1 / 64, targets="sim:b"))],
+    ),
     # A hint is waited for where there is no other target.
     "hint": (world((*HINTED, Script()), Caller()), lambda: [Retry(2)]),
 }

@@ -66,7 +66,7 @@ KILLERS = {
     80: "a_loser_is_not_cancelled",
     81: "limit_shields_from_the_outer_scope",
     82: "end_of_file_taken_for_success",
-    83: "a_long_chain_loses_a_layer",
+    83: "tokens_are_counted_twice",
     84: "who_listens_gets_no_retry",
     85: "the_end_is_not_waited_for",
     87: "one_place_too_many",
@@ -101,8 +101,12 @@ CORRECTED = """
 - **L4** binds attempts that are decided on after the hint has come: one that was started beside the
   other had been under way, or may begin in the instant in which the hint comes.
 - **L28**: several attempts of one race may share a flight, and then are told the same.
-- **L112** (no attempt follows a check that failed): what goes on beside it may come one step further
-  in that instant before it hears of it. Found with `Hedge(0.0)` over a `Guard` and `Concurrency(1)`.
+- **L112** (no attempt follows a check that failed): what goes on beside it may come one step
+  further in that instant, before it hears of it. Found with `Hedge(0.0)` over a `Guard` and
+  `Concurrency(1)`.
+- **L5**: a wait may also be cut by a check that has failed beside it, or in a flight since one of
+  those who wait for it has left and the others have less time.
+- **L1**: attempts that are not sent are bounded by the policies themselves, not by `max_attempts`.
 - **L113** was broken by `Coalesce` over a `Hedge` that keeps the losers: the error's partial answer
   was that of the attempt that failed last, not what the caller had been told.
 - **L8**: the last attempt on the first target is the last that was started, not the last to end.

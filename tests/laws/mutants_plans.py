@@ -15,7 +15,7 @@ def a_budget_in_the_red(patch):
         return True
 
     patch.setattr(Budget, "take", take)
-    patch.setattr(_plan, "pay", lambda accounts, now: all([b.take(t, now) for b, t in accounts]))
+    patch.setattr(_plan, "pay", lambda accounts, now: all(b.take(t, now) for b, t in accounts))
 
 
 @mutant("scarce")
@@ -46,6 +46,4 @@ def a_first_attempt_waits_for_the_budget(patch):
 @mutant("fallback", "attempts")
 def targets_in_another_order(patch):
     real = Fallback._allowed
-    patch.setattr(
-        Fallback, "_allowed", lambda self, *given: reversed(list(real(self, *given)))
-    )
+    patch.setattr(Fallback, "_allowed", lambda self, *given: reversed(list(real(self, *given))))

@@ -3,6 +3,7 @@
 import math
 
 from llmmw._listen import Gate
+from llmmw._response import Generation
 from llmmw._tasks import open_nursery
 from llmmw.policies import timeout as timeout_module
 from tests.laws.mutants import mutant
@@ -58,3 +59,11 @@ def what_is_held_is_told_all_at_once(patch):
                 nursery.start_soon(self._pass, delta)
 
     patch.setattr(Gate, "release", release)
+
+
+@mutant("attempts", "retry")
+def tokens_are_counted_twice(patch):
+    real = Generation.spent.fget
+    patch.setattr(
+        Generation, "spent", property(lambda self: tuple(n and 2 * n for n in real(self)))
+    )

@@ -1,14 +1,13 @@
-"""The laws of pure parts bite too: each fails on a seeded bug. (Those of `ELSEWHERE` are seeded with
-bugs where they are tested.)"""
+"""The laws of pure parts bite too: each fails on a seeded bug. (Those of `ELSEWHERE` are tried on
+theirs where they are tested.)"""
 
 import copy
 import math
 
 import pytest
 
-from llmmw import _plan
+from llmmw import _plan, advise
 from llmmw._client import default_stack
-from llmmw import advise
 from llmmw._plugins import Plugins
 from llmmw.policies._circuit import Circuit
 from llmmw.testing._table import CORES

@@ -55,8 +55,8 @@ quiet = settings(
 @pytest.mark.parametrize("name", STACKS)
 def test_the_laws_hold(name):
     met = Counter()
-    for batch in range(3):
-        met += assert_laws(STACKS[name], examples=400, seed=batch)
+    for batch in range(6):
+        met += assert_laws(STACKS[name], examples=200, seed=batch)
         wanted = {what: examples_of(4 * count) for what, count in MET.get(name, {}).items()}
         rare = [what for what, count in wanted.items() if met[what] < count]
         if not rare:

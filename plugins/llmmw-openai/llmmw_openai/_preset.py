@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Literal
 
 import attrs
+
+from llmmw import Price
+from llmmw.plugin import built_in_prices
 
 __all__ = ["LIMITS", "OPENAI", "SAMPLING", "TOOLS", "Preset"]
 
@@ -87,6 +91,13 @@ class Preset:
     def honoured(self, api: str) -> frozenset[str]:
         """The parameters of `Generate` that it honours by one of its APIs."""
         return self.parameters & _RESPONSES if api == "responses" else self.parameters
+
+    def price(self, model: str) -> Price | None:
+        """What a model costs here; a server of one's own costs nothing."""
+        if self.prices == "":
+            free = Decimal(0)
+            return Price(f"{self.name}:{model}", free, free, free, free)
+        return built_in_prices().row(f"{self.prices or self.host}:{model}")
 
     @property
     def own(self) -> str:

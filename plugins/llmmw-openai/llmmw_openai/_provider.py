@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from decimal import Decimal
 from importlib.metadata import version
 from typing import Any, ClassVar, Literal, get_args
 
@@ -14,14 +13,7 @@ import attrs
 
 from llmmw import Call, Embed, Embeddings, Generate, Price, Response, Usage
 from llmmw.errors import ConfigError, LLMError, UnsupportedFeature
-from llmmw.plugin import (
-    Capabilities,
-    Host,
-    Provider,
-    ResponseBuilder,
-    built_in_prices,
-    honour,
-)
+from llmmw.plugin import Capabilities, Host, Provider, ResponseBuilder, honour
 from llmmw.wire import Key, KeyOption, Secret, dumps, guarded
 from llmmw_openai._address import Address, address_of
 from llmmw_openai._answer import Answer
@@ -158,10 +150,7 @@ class OpenAI(Provider):
 
     def price(self, model: str) -> Price | None:
         """By the host's name in the table; a server of one's own costs nothing."""
-        named = self.preset.prices
-        if named == "":
-            return Price(f"{self.name}:{model}", Decimal(0), Decimal(0), Decimal(0), Decimal(0))
-        return built_in_prices().row(f"{named or self.preset.host}:{model}")
+        return self.preset.price(model)
 
     @asynccontextmanager
     async def open(self, host: Host) -> AsyncIterator[None]:

@@ -137,5 +137,6 @@ def test_prices_go_by_the_host_and_servers_of_ones_own_cost_nothing() -> None:
     known = OpenAI(name="openai-responses", preset="openai-responses").price("gpt-5-mini")
     assert known == OpenAI(name="work").price("gpt-5-mini") is not None
     free = OpenAI(name="mine", preset="vllm").price("llama")
-    assert free is not None and (free.input, free.output) == (0, 0)
+    assert free is not None
+    assert (free.input, free.output) == (0, 0)
     assert OpenAI(name="x", preset="openai-compatible", base_url="http://x").price("y") is None
