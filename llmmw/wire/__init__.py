@@ -13,6 +13,7 @@ from llmmw.wire._json import loads as loads
 from llmmw.wire._json_array import JSONArrayDecoder as JSONArrayDecoder
 from llmmw.wire._keys import Key as Key
 from llmmw.wire._keys import KeyOption as KeyOption
+from llmmw.wire._losses import Losses as Losses
 from llmmw.wire._ndjson import NDJSONDecoder as NDJSONDecoder
 from llmmw.wire._reply import Reply as Reply
 from llmmw.wire._sse import SSEDecoder as SSEDecoder
@@ -24,6 +25,7 @@ __all__ = [
     "JSONArrayDecoder",
     "Key",
     "KeyOption",
+    "Losses",
     "NDJSONDecoder",
     "Reply",
     "SSEDecoder",

@@ -20,7 +20,7 @@ from llmmw import (
     ToolResultPart,
 )
 from llmmw.errors import BadRequest, UnsupportedFeature
-from llmmw_google._losses import Losses
+from llmmw.wire import Losses
 from llmmw_google._models import Model
 
 __all__ = ["MARK", "contents_of"]

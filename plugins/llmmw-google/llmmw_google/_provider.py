@@ -20,6 +20,7 @@ from llmmw.wire import (
     JSONArrayDecoder,
     Key,
     KeyOption,
+    Losses,
     Reply,
     Secret,
     dumps,
@@ -28,7 +29,6 @@ from llmmw.wire import (
 )
 from llmmw_google._answer import Answer
 from llmmw_google._errors import ROWS, with_told_wait
-from llmmw_google._losses import Losses
 from llmmw_google._models import Model, model_of
 from llmmw_google._request import body_of, count_body, extended
 from llmmw_google._usage import number

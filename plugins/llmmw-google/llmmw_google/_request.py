@@ -18,7 +18,7 @@ from llmmw import (
     ToolNames,
 )
 from llmmw.errors import BadRequest
-from llmmw_google._losses import Losses
+from llmmw.wire import Losses
 from llmmw_google._messages import contents_of
 from llmmw_google._models import Model
 

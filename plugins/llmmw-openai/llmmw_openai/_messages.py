@@ -20,7 +20,7 @@ from llmmw import (
     ToolResultPart,
 )
 from llmmw.errors import UnsupportedFeature
-from llmmw_openai._losses import Losses
+from llmmw.wire import Losses
 from llmmw_openai._presets import Preset
 
 __all__ = ["messages_of"]

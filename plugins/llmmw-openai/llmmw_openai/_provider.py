@@ -14,13 +14,12 @@ import attrs
 from llmmw import Call, Embed, Embeddings, Generate, Price, Response, Usage
 from llmmw.errors import ConfigError, LLMError, UnsupportedFeature
 from llmmw.plugin import Capabilities, Host, Provider, ResponseBuilder, honour
-from llmmw.wire import Key, KeyOption, Secret, dumps, guarded
+from llmmw.wire import Key, KeyOption, Losses, Secret, dumps, guarded
 from llmmw_openai._address import Address, address_of
 from llmmw_openai._answer import Answer
 from llmmw_openai._chat import read_chat
 from llmmw_openai._errors import rows_of
 from llmmw_openai._get import GetHttp
-from llmmw_openai._losses import Losses
 from llmmw_openai._parts import Parts
 from llmmw_openai._preset import Preset
 from llmmw_openai._presets import PRESETS

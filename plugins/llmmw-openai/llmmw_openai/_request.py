@@ -14,8 +14,7 @@ from llmmw import (
     JsonSchema,
     Reasoning,
 )
-from llmmw.wire import choice_grammar
-from llmmw_openai._losses import Losses
+from llmmw.wire import Losses, choice_grammar
 from llmmw_openai._messages import messages_of
 from llmmw_openai._presets import Preset
 from llmmw_openai._tools import tools_of

@@ -21,7 +21,7 @@ from llmmw import (
     ToolResultPart,
 )
 from llmmw.errors import UnsupportedFeature
-from llmmw_openai._losses import Losses
+from llmmw.wire import Losses
 
 __all__ = ["Items"]
 

@@ -14,7 +14,7 @@ from llmmw import (
     Reasoning,
     TextPart,
 )
-from llmmw_openai._losses import Losses
+from llmmw.wire import Losses
 from llmmw_openai._preset import Preset
 from llmmw_openai._responses_input import Items
 from llmmw_openai._tools import tools_of

@@ -7,7 +7,7 @@ from typing import Any
 
 from llmmw import Generate, ServerTool, Tool, ToolNames
 from llmmw.errors import BadRequest
-from llmmw_openai._losses import Losses
+from llmmw.wire import Losses
 from llmmw_openai._presets import Preset
 
 __all__ = ["tools_of"]

@@ -9,12 +9,12 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from llmmw_openai._answer import Answer
-from llmmw_openai._losses import Losses
 from llmmw_openai._messages import messages_of
 from llmmw_openai._presets import PRESETS
 
 from llmmw import Call, Generate, MediaPart, Message, TextPart, ToolCallPart, ToolResultPart
 from llmmw.plugin import ResponseBuilder
+from llmmw.wire import Losses
 
 pytestmark = pytest.mark.plugins
 

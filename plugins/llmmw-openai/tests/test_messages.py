@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from llmmw_openai._losses import Losses
 from llmmw_openai._messages import messages_of
 from llmmw_openai._presets import PRESETS
 
@@ -19,6 +18,7 @@ from llmmw import (
     ToolResultPart,
 )
 from llmmw.errors import UnsupportedFeature
+from llmmw.wire import Losses
 
 pytestmark = pytest.mark.plugins
 

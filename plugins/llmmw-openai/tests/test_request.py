@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from llmmw_openai._losses import Losses
 from llmmw_openai._presets import PRESETS
 from llmmw_openai._request import body_of, embed_body
 
@@ -20,6 +19,7 @@ from llmmw import (
     ToolNames,
 )
 from llmmw.errors import BadRequest, UnsupportedFeature
+from llmmw.wire import Losses
 
 pytestmark = pytest.mark.plugins
 

@@ -164,8 +164,9 @@ async def compare(wire, whole, streamed, output):
 
 def sent_back(wire, response):
     """The items that an answer becomes as history."""
-    from llmmw_openai._losses import Losses
     from llmmw_openai._responses_input import Items
+
+    from llmmw.wire import Losses
 
     return Items("openai-responses", Losses(None, "openai")).of([response.message])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from llmmw import Request
+from llmmw._request import Request
 from llmmw.errors import UnsupportedFeature
 
 __all__ = ["Losses"]
@@ -33,4 +33,6 @@ class Losses:
 
     def note(self, what: str) -> None:
         """Say in the response what the host does otherwise than asked."""
-        self.warnings.append(f"{self.host} {what}")
+        warning = f"{self.host} {what}"
+        if warning not in self.warnings:
+            self.warnings.append(warning)
