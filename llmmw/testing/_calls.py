@@ -87,6 +87,14 @@ class Entry:
         return entry is None
 
     @property
+    def attempt(self) -> Entry:
+        """The attempt that this is a part of, as it began."""
+        entry, number = self, self.call.attempt.number
+        while entry.parent is not None and entry.parent.call.attempt.number == number:
+            entry = entry.parent
+        return entry
+
+    @property
     def beside(self) -> bool:
         """Whether it is, or is a part of, a hedge."""
         entry: Entry | None = self

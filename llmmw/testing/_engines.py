@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ import attrs
 
 from llmmw._attempts import aimed
 from llmmw._budget import Budget
-from llmmw._ledger import BudgetRefused, Event, FlightJoined, FlightStarted, WaitStarted
+from llmmw._ledger import BudgetRefused, Event, WaitStarted
 from llmmw._request import Request
 from llmmw.errors import CallShed, LLMError
 from llmmw.policies import Attempts, Fallback, Hedge, Retry
@@ -84,6 +84,8 @@ class Group:
     entry: Entry
     call: CallTrace
     chance: float
+    callers: Sequence[CallTrace]
+    """Those whose leaving may end it: of a flight, all who may wait for it."""
 
     @property
     def attempts(self) -> list[Entry]:
@@ -143,9 +145,9 @@ class Group:
 
     @property
     def _apart(self) -> bool:
-        """Whether it goes on in another task than its caller's."""
-        flew = any(isinstance(e, (FlightStarted, FlightJoined)) for e in self.call.events)
-        return flew or self.entry.beside or self.engine.hedge is not None
+        """Whether it may go on in another task than its caller's."""
+        shares = len(self.callers) > 1
+        return shares or self.entry.beside or self.engine.hedge is not None
 
     def events(self, kind: type[Event]) -> list[Event]:
         """The engine's own events of a kind."""
@@ -230,9 +232,10 @@ class Group:
         full = self.counts(self.opened(order)) >= self.engine.bound
         if full or (not self.call.lost(self.entry) and self.call.told_before(last.ended_order)):
             return []
-        if self.engine.hedge and last.ended_order < self.call.stopped_order < order:
+        stops = [one for one in self.callers if one.stopped_order < order]
+        if self.engine.hedge and any(last.ended_order < one.stopped_order for one in stops):
             return []  # the task that goes on has heard of it by then
-        if self.call.stopped == last.ended and self.call.stopped_order < order and self._apart:
+        if self._apart and any(one.stopped == last.ended for one in stops):
             return []  # in the same instant, in another task
         refused = self.refused(last)
         return [

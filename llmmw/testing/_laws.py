@@ -55,8 +55,8 @@ def law_03(trace: Trace) -> None:
     what it then gets is `StreamInterrupted` with what was told."""
     for call in trace.calls:
         for visit in trace.visits(call)[1:]:
-            lost = call.loser(visit)  # it was cancelled, and may have been on its way
-            firm = call.told_before((lost or visit).opened_order)
+            begun = call.loser(visit) or visit.attempt  # it may have been on its way
+            firm = call.told_before(begun.opened_order)
             demand("L3", not firm, "an attempt after content was told")
     for group in trace.groups():
         call, entry = group.call, group.entry
@@ -103,7 +103,7 @@ def law_05(trace: Trace) -> None:
                 demand("L5", on_time, f"opened {after[0].opened - wait.until} s after the wait")
             else:
                 # A flight has less time once one of those who wait for it has left.
-                calls = trace.calls if trace.shares else [group.call]
+                calls = group.callers
                 by_hand = any(begun < one.stopped_order < one.done_order for one in calls)
                 # A flight, and what goes on beside the attempt that heard of it, hear of it in the
                 # same instant, but their tasks may run first.
@@ -232,7 +232,7 @@ def law_22(trace: Trace) -> None:
 
 def _fair(group: Group, order: int, last: Entry, attempt: Entry) -> None:
     possible = [o for o in group.possible(order) if o.reason == "retry"]
-    if not possible and group.call.stopped == last.ended:
+    if not possible and any(one.stopped in {last.ended, attempt.opened} for one in group.callers):
         return  # its caller left in that instant, and the others of a flight go on
     opened = group.opened(order)
     ranks = {

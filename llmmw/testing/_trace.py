@@ -66,11 +66,14 @@ class Trace:
     def _groups(self) -> Sequence[Group]:
         engines = {engine.depth: engine for engine in self.engines}
         return [
-            Group(engines[entry.depth], entry, call, self.world.chance)
+            Group(engines[entry.depth], entry, call, self.world.chance, self._sharers(call))
             for call in self.calls
             for entry in call.entries
             if entry.depth in engines and entry.children
         ]
+
+    def _sharers(self, call: CallTrace) -> Sequence[CallTrace]:
+        return self.calls if self.shares else (call,)
 
     def happened(self) -> Counter[str]:
         """Which of the things that the laws are about did happen here, each counted once."""

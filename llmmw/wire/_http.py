@@ -11,7 +11,7 @@ import logging
 import ssl
 import weakref
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
 
 import attrs
@@ -116,6 +116,16 @@ class _Once(AsyncIterator[bytes]):
         return self._pieces.pop()
 
 
+@attrs.frozen
+class _Asked:
+    """A request before it is made: with a body it is a POST, else a GET."""
+
+    path: str
+    body: bytes | None
+    stream: bool
+    query: Mapping[str, str] = attrs.field(factory=dict)
+
+
 def _fits(given: str | Secret) -> bool:
     """Whether a text can be the value of a header."""
     return all(" " <= sign <= "~" for sign in (given if isinstance(given, str) else given.reveal()))
@@ -186,15 +196,14 @@ class Http:
                 own, self.client, self._own = self._own, None, None
                 await own.aclose()
 
-    @asynccontextmanager
-    async def post(
+    def post(
         self,
         path: str,
         body: bytes,
         *,
         stream: bool = False,
         sent: Callable[[], None] | None = None,
-    ) -> AsyncIterator[Reply]:
+    ) -> AbstractAsyncContextManager[Reply]:
         """Send a request with a JSON body; the block has its answer, as it comes.
 
         Leaving the block, by cancellation too, closes the connection of an unread answer.
@@ -208,17 +217,29 @@ class Http:
         Raises:
             LLMError: if the host is not reached, or answers with a status other than 2xx.
         """
+        return self._exchange(_Asked(path, body, stream), sent)
+
+    def get(
+        self, path: str, query: Mapping[str, str] | None = None, *, stream: bool = False
+    ) -> AbstractAsyncContextManager[Reply]:
+        """As `post`, for what is only looked at; `query` joins that of the address."""
+        return self._exchange(_Asked(path, None, stream, query or {}))
+
+    @asynccontextmanager
+    async def _exchange(
+        self, asked: _Asked, sent: Callable[[], None] | None = None
+    ) -> AsyncIterator[Reply]:
         secret = await self._secret()
         if sent is not None:
             sent()
-        reply = await self._send(path, body, stream, secret)
+        reply = await self._send(asked, secret)
         try:
             if reply.status == 401 and secret is not None:
                 fresh = await self.key.renewed(secret)
                 if fresh is not None:
                     await reply.drain()
                     await reply.close()
-                    reply = await self._send(path, body, stream, fresh)
+                    reply = await self._send(asked, fresh)
             if not 200 <= reply.status < 300:
                 raise await reply.failed()
             try:
@@ -239,7 +260,7 @@ class Http:
                 raise
             return None  # nothing leaves, so nothing need be signed
 
-    async def _send(self, path: str, body: bytes, stream: bool, secret: Secret | None) -> Reply:
+    async def _send(self, asked: _Asked, secret: Secret | None) -> Reply:
         if self.client is None:
             raise ConfigError("the provider is not open: call it through a Client")
         failure: LLMError
@@ -247,7 +268,7 @@ class Http:
         for one in (*hidden.values(), *([] if secret is None else [secret])):
             self.scrub.add(one.reveal())
         try:
-            request = self._request(path, body, stream)
+            request = self._request(asked)
             signed = _Signed(hidden, self.header, self.scheme, secret)
             send = functools.partial(
                 self.client.send, request, stream=True, auth=signed, follow_redirects=False
@@ -273,17 +294,24 @@ class Http:
     def _secret_headers(self) -> dict[str, Secret]:
         return {name: one for name, one in self.headers.items() if isinstance(one, Secret)}
 
-    def _request(self, path: str, body: bytes, stream: bool) -> httpx.Request:
+    def _request(self, asked: _Asked) -> httpx.Request:
         """Made here, so that no frame that an error passes holds the headers."""
-        coding = "identity" if stream else "gzip"
-        told = {"Content-Type": "application/json", "Accept-Encoding": coding}
+        told = {"Accept-Encoding": "identity" if asked.stream else "gzip"}
+        if asked.body is not None:
+            told["Content-Type"] = "application/json"
         headers = told | {k: v for k, v in self.headers.items() if isinstance(v, str)}
         base, mark, query = self.base_url.partition("?")
-        url = base.rstrip("/") + path + mark + query
+        url = httpx.URL(base.rstrip("/") + asked.path + mark + query)
+        method = "GET" if asked.body is None else "POST"
         request: httpx.Request = self.client.build_request(
-            "POST", url, content=body, headers=headers, timeout=_TIMEOUT
+            method,
+            url.copy_merge_params(asked.query) if asked.query else url,
+            content=asked.body,
+            headers=headers,
+            timeout=_TIMEOUT,
         )
-        request.stream = _Body(body)
+        if asked.body is not None:
+            request.stream = _Body(asked.body)
         return request
 
     def _unreached(self, error: httpx.TransportError) -> LLMError:

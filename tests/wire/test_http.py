@@ -54,6 +54,18 @@ async def test_what_is_sent() -> None:
     assert marks == [1]
 
 
+async def test_what_is_only_looked_at() -> None:
+    async with open_server(Answer(body=b"{}")) as server:
+        http = Http(base_url=f"{server.url}/v1?api-version=3", key=Key(KEY))
+        async with http.open(), http.get("/r/1", {"after": "7 8"}) as reply:
+            assert await reply.read() == b"{}"
+    (one,) = server.requests
+    assert (one.method, one.body) == ("GET", b"")
+    assert one.path == "/v1/r/1?api-version=3&after=7+8"
+    assert one.headers["authorization"] == f"Bearer {KEY}"
+    assert "content-type" not in one.headers
+
+
 async def test_a_header_and_a_word_of_the_host() -> None:
     async with opened(Answer(), header="x-goog-api-key", scheme="") as (http, server):
         async with http.post("/", b"") as reply:

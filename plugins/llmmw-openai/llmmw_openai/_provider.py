@@ -14,12 +14,11 @@ import attrs
 from llmmw import Call, Embed, Embeddings, Generate, Price, Response, Usage
 from llmmw.errors import ConfigError, LLMError, UnsupportedFeature
 from llmmw.plugin import Capabilities, Host, Provider, ResponseBuilder, honour
-from llmmw.wire import Key, KeyOption, Losses, Secret, dumps, guarded
+from llmmw.wire import Http, Key, KeyOption, Losses, Secret, dumps, guarded
 from llmmw_openai._address import Address, address_of
 from llmmw_openai._answer import Answer
 from llmmw_openai._chat import read_chat
 from llmmw_openai._errors import rows_of
-from llmmw_openai._get import GetHttp
 from llmmw_openai._parts import Parts
 from llmmw_openai._preset import Preset
 from llmmw_openai._presets import PRESETS
@@ -85,7 +84,7 @@ class OpenAI(Provider):
     think_tags: ThinkTags = attrs.field(default="no")
     http: Any = attrs.field(default=None, repr=False)
     _address: Address = attrs.field(init=False, repr=False)
-    _http: GetHttp = attrs.field(init=False, repr=False)
+    _http: Http = attrs.field(init=False, repr=False)
 
     @api.validator
     def _check_api(self, field: object, given: object) -> None:
@@ -106,7 +105,7 @@ class OpenAI(Provider):
         self.headers = guarded(self.headers)
         agent = {"User-Agent": f"llmmw-openai/{version('llmmw-openai')}"}
         key, by_bearer = self._key()
-        self._http = GetHttp(
+        self._http = Http(
             base_url=self._address.base_url,
             key=key,
             header="Authorization" if by_bearer else preset.header,

@@ -17,8 +17,7 @@ import attrs
 import trio
 
 from llmmw.errors import ConnectionFailed, LLMError, ProtocolError, StreamInterrupted
-from llmmw.wire import Reply, SSEEvent, dumps, loads
-from llmmw_openai._get import GetHttp
+from llmmw.wire import Http, Reply, SSEEvent, dumps, loads
 from llmmw_openai._reading import object_in
 from llmmw_openai._responses_answer import ResponsesAnswer
 
@@ -44,7 +43,7 @@ class Listening:
             again.
     """
 
-    http: GetHttp
+    http: Http
     answer: ResponsesAnswer
     path: str
     background: bool
@@ -104,7 +103,7 @@ class Listening:
 
     async def _again(self) -> None:
         id_ = quote(self.answer.id or "", safe="")
-        query = f"stream=true&starting_after={self.answer.sequence}"
+        query = {"stream": "true", "starting_after": str(self.answer.sequence)}
         async with self.http.get(f"{self.path}/{id_}", query, stream=True) as reply:
             await self._read(reply, after=self.answer.sequence)
 
