@@ -30,7 +30,7 @@ from llmmw._ledger import (
 from llmmw._listen import Gate, at_once
 from llmmw._request import Request
 from llmmw._response import Response
-from llmmw.errors import CallShed, LLMError, StreamInterrupted
+from llmmw.errors import CallShed, ListenerFailed, LLMError, StreamInterrupted
 
 __all__ = [
     "FallbackTarget",
@@ -249,6 +249,8 @@ async def attempt(
         elif isinstance(error, LLMError):
             message = error.message
             _fail(call, record, error, history)
+        elif _spare(record, error, history):
+            record.superseded, message = True, f"{outcome}: {error}"
         else:
             raise
         return None
@@ -258,6 +260,14 @@ async def attempt(
         spent = response.spent if response is not None else ()
         seconds = ended - record.opened
         ledger.write(AttemptEnded, ended, number, outcome, seconds, message, *spent)
+
+
+def _spare(record: Record, error: Exception, history: History) -> bool:
+    """Whether an error that is none of a call ends only this attempt: it was an extra one, of
+    which nothing was told, and the one that it was to help goes on."""
+    extra = record.reason == "hedge" and not isinstance(error, ListenerFailed)
+    passed = record.gate is not None and record.gate.passed
+    return extra and not passed and any(one is not record for one in history.live)
 
 
 def _fail(call: Call, record: Record, error: LLMError, history: History) -> None:
@@ -278,7 +288,9 @@ def verdict(history: History) -> LLMError:
     the last failure."""
     told = [record for record in history.records if record.told]
     own = [record for record in history.on(history.records[0].target) if record.error is not None]
-    chosen = (told or own or history.failures)[-1].error
+    sent = [record for record in history.failures if record.counts]
+    own_sent = [record for record in own if record.counts]
+    chosen = (told or own_sent or sent or own or history.failures)[-1].error
     assert chosen is not None
     errors = [one for record in history.records for one in _all_of(record.error)]
     if told and not isinstance(chosen, StreamInterrupted):

@@ -11,6 +11,9 @@ from llmmw.errors import ConfigError
 
 __all__ = ["Budget", "pay"]
 
+_MANY = 1000
+"""Accounts that are kept; of more, the one drawn on first is taken for full again."""
+
 
 def _from_zero(budget: object, field: attrs.Attribute[float], given: object) -> None:
     if type(given) not in {int, float} or not 0 <= given < math.inf:  # type: ignore[operator]
@@ -53,6 +56,8 @@ class Budget:
         held = self.balance(target, now)
         if held < 1.0:
             return False
+        if target not in self._accounts and len(self._accounts) >= _MANY:
+            del self._accounts[next(iter(self._accounts))]
         self._accounts[target] = (held - 1.0, now)
         return True
 

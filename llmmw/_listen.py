@@ -36,7 +36,9 @@ __all__ = [
     "ResponseBuilder",
     "at_once",
     "broken_off",
+    "is_heard",
     "never_told",
+    "unheard",
 ]
 
 _MOST_BYTES = 64 * 2**20
@@ -110,6 +112,17 @@ async def at_once(whole: bool) -> bool:
     return True
 
 
+async def unheard(delta: Delta) -> None:
+    """The listener of a call that streams for a policy's sake, so that first content is seen."""
+
+
+def is_heard(listener: Listener | None) -> bool:
+    """Whether somebody but a race may listen."""
+    while isinstance(listener, Gate):
+        listener = listener.listener
+    return listener is not None and listener is not unheard
+
+
 @attrs.define(eq=False)
 class Gate:
     """The listener of one attempt. Holds back what comes before content, so that an attempt that
@@ -120,7 +133,7 @@ class Gate:
     `on_interrupt="buffer"` all is held until `release`.
     """
 
-    _listener: Listener
+    listener: Listener
     _on_interrupt: str
     _first: Callable[[], None] = never_told
     _claim: Callable[[bool], Awaitable[bool]] = at_once
@@ -174,7 +187,7 @@ class Gate:
     async def _pass(self, delta: Delta) -> None:
         self.passed = True
         self.told = self.told or (self._on_interrupt == "error" and self.fold.anything)
-        await self._listener(delta)
+        await self.listener(delta)
 
 
 @attrs.define(eq=False)

@@ -109,7 +109,8 @@ class Circuit:
         if self.state == "open":
             return self.until - now
         if self.state == "half-open":
-            return max(0.0, self._probing[0].since + self.probe_limit - now)
+            passed = now - self._probing[0].since
+            return max(0.0, min(self.probe_limit - passed, max(self.open_for, passed)))
         return None
 
     def isolate(self, now: float) -> None:
@@ -130,6 +131,8 @@ class Circuit:
 
     def at_rest(self, now: float) -> bool:
         """Whether nothing would be lost by making it anew."""
+        if self.state == "open":
+            return not self.since <= now < self.until + self.open_max
         return self.state == "closed" and self.counts(now) == (0, 0)
 
     def statistics(self) -> dict[str, Any]:

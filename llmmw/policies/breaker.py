@@ -57,7 +57,8 @@ def _verdict(error: LLMError) -> Verdict:
     if isinstance(error, _FAILED):
         return "failed"
     if isinstance(error, _HELD):
-        return "held"
+        # A key that is missing here says nothing of the host, and is soon mended.
+        return "ignored" if error.processed is False else "held"
     # Any other error is an answer, if it came from there; of a check of ours, it is nothing.
     answered = error.status is not None or error.code is not None or error.request_id is not None
     return "ok" if answered and not isinstance(error, _IGNORED) else "ignored"

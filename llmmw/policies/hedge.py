@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import attrs
@@ -26,7 +28,7 @@ from llmmw._chain import Handler
 from llmmw._plan import Plan
 from llmmw._request import Request
 from llmmw._response import Response
-from llmmw.errors import ConfigError
+from llmmw.errors import BadRequest, ConfigError
 from llmmw.policies import _options
 from llmmw.policies._estimate import input_estimate
 from llmmw.policies._quantile import Quantile
@@ -127,7 +129,7 @@ class Hedge:
     def _next(self, history: History, live: list[Record]) -> Request | None:
         """What to ask: a target not asked yet, another provider first, for what slows one model of
         a provider often slows all; else one that goes on and has not failed."""
-        asked = [aimed(target, history.request) for target in self.targets or history.elsewhere]
+        asked = list(_fitting(self.targets or history.elsewhere, history.request))
         new = [request for request in asked if request.model not in history.requests]
         if new:
             slow = {_provider(record.target) for record in live}
@@ -177,6 +179,13 @@ class Hedge:
         """The delays learned, by target and size of input, and what the budget holds."""
         learned = {f"{t}, {2**s} tokens": one.value() for (t, s), one in self._learned.items()}
         return {"delays": learned, "budget": self.budget.statistics()}
+
+
+def _fitting(targets: Iterable[FallbackTarget], request: Request) -> Iterator[Request]:
+    """What each target would be asked, but for those whose fields this kind of request lacks."""
+    for target in targets:
+        with suppress(BadRequest):
+            yield aimed(target, request)
 
 
 def _provider(target: str) -> str:

@@ -64,6 +64,10 @@ class Retry:
         made = [record for record in history.records if record.reason == "retry"]
         if sum(r.counts for r in made) >= self.retries or len(made) >= 2 * self.retries:
             return None
+        definite = any(
+            r.counts and r.error and not (r.error.retryable or r.error.elsewhere)
+            for r in history.failures
+        )
         ready = []
         for order, target in enumerate(history.targets):
             # Of several that went on side by side, the last to end says what is known now.
@@ -72,6 +76,8 @@ class Retry:
             if at is not None and max(at, now) < history.latest and target not in history.refused:
                 hinted = records[-1].error is not None and bool(records[-1].error.retry_after)
                 unsent = not records[-1].counts
+                if unsent and definite:
+                    continue
                 ready.append((unsent, len(records), hinted and at > now, order, at, target, hinted))
         if not ready:
             return None

@@ -25,6 +25,7 @@ from llmmw._call import Call, Listener
 from llmmw._chain import Handler
 from llmmw._deltas import Delta, PartDelta, PartEnd, Restarted
 from llmmw._ledger import LimitReached
+from llmmw._listen import is_heard
 from llmmw._response import Response
 from llmmw.errors import ConfigError, DeadlineExceeded
 from llmmw.policies import _options
@@ -44,7 +45,8 @@ class Timeout:
         first_token: seconds to the first content.
         idle: seconds between two events after that.
         stream: make calls stream that nobody listens to, so that `first_token` and `idle` bind
-            them too. Without it those bind only calls that stream anyway.
+            them too. Without it those bind only calls that somebody listens to, even where a
+            hedge makes others stream.
     """
 
     total: float | None = attrs.field(default=None, validator=_limit)
@@ -58,7 +60,7 @@ class Timeout:
 
     async def __call__(self, call: Call, next: Handler) -> Response:
         watched = self.first_token is not None or self.idle is not None
-        if watched and (self.stream or call.listener is not None):
+        if watched and (self.stream or is_heard(call.listener)):
             watch = _Watch(self, call.listener)
             if call.attempt.number:
                 call.attempt.limits.append(watch)

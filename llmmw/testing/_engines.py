@@ -202,11 +202,15 @@ class Group:
         made = [a for a in opened if a.call.attempt.reason == "retry"]
         if retry is None or self.counts(made) >= retry.retries or len(made) >= 2 * retry.retries:
             return
+        errors = [self.error(a) for a in opened if a.counts]
+        final = any(e and not (e.retryable or e.elsewhere) for e in errors)
         for target in dict.fromkeys(a.target for a in opened):
             here = self.on(target, order)
             error = self.error(here[-1])
             if error is None or not may_pass(error):
                 continue
+            if final and not here[-1].counts:
+                continue  # what is wrong with the request is known, whatever that target says
             hint = error.retry_after
             if hint is None:
                 failures = sum(a.counts for a in here if self.error(a))

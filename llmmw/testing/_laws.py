@@ -149,7 +149,8 @@ def _is_copy(raised: LLMError, error: BaseException | None) -> bool:
 
 def law_08(trace: Trace) -> None:
     """The error raised did occur: that of the attempt told, else the last of the first target,
-    else the last of all. That of one that lost to another is nobody's business (L33)."""
+    else the last of all; of those sent, if any was. That of one that lost to another is nobody's
+    business (L33)."""
     for group in trace.groups():
         raised = group.entry.error
         if not isinstance(raised, LLMError):
@@ -157,7 +158,9 @@ def law_08(trace: Trace) -> None:
         failed = group.failed(group.entry.ended_order)
         own = [a for a in group.attempts if a in failed and a.target == group.attempts[0].target]
         told = group.told_before(group.entry.ended_order)
-        chosen = (failed if told or not own else own)[-1]
+        sent = [a for a in failed if a.counts]
+        own_sent = [a for a in own if a.counts]
+        chosen = (failed if told else own_sent or sent or own or failed)[-1]
         real = chosen.error in {raised, group.entry.cause} or _is_copy(raised, chosen.error)
         demand("L8", real, f"raised {raised!r}, but that of the attempt was {chosen.error!r}")
 

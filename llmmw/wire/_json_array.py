@@ -61,6 +61,7 @@ class JSONArrayDecoder:
             data = self._begun(data)
         found: list[bytes] = []
         start = at = 0
+        view = memoryview(data)  # a slice of it copies nothing
         while at < len(data) and not self._ended:
             if self._escaped:
                 self._escaped = False
@@ -70,7 +71,7 @@ class JSONArrayDecoder:
             if match is None:
                 break
             at = match.end()
-            if self._ends(match[0], data[start:at], found):
+            if self._ends(match[0], view[start:at], found):
                 start = at
         self._rest(data[start:])
         return found
@@ -88,7 +89,7 @@ class JSONArrayDecoder:
         self._depth = len(bare[:1])
         return bare[1:]
 
-    def _ends(self, sign: bytes, piece: bytes, found: list[bytes]) -> bool:
+    def _ends(self, sign: bytes, piece: memoryview, found: list[bytes]) -> bool:
         """Take a sign that means something, the last of `piece`; whether an element ends here."""
         if self._quoted:
             self._quoted, self._escaped = sign != b'"', sign == b"\\"
@@ -112,7 +113,7 @@ class JSONArrayDecoder:
             return True
         return False
 
-    def _found(self, piece: bytes, found: list[bytes]) -> None:
+    def _found(self, piece: memoryview, found: list[bytes]) -> None:
         element = (bytes(self._held) + piece).strip(_BLANK)
         self._held.clear()
         self._check(len(element), self._max, "an element of an array")

@@ -408,7 +408,7 @@ async def test_while_one_probes_the_others_are_shed_until_it_has_hung_too_long()
         await trio.sleep(4)
         with pytest.raises(CallShed, match="half-open") as caught:
             await breaker(CALL, Server())
-        assert caught.value.retry_after == 6.0
+        assert caught.value.retry_after == 4.0  # as long as the probe has taken
         await trio.sleep(6)
         assert await ends_of(breaker, Server(), 1) == ["ok"]
         nursery.cancel_scope.cancel()

@@ -217,12 +217,13 @@ async def _read(reply: Reply, answer: Answer, call: Call) -> None:
     if reply.content_type != "text/event-stream":
         await _tell(answer.whole(_object(reply, await reply.read())), call)
         return
+    until = math.inf
     async with aclosing(reply.events()) as events:
         while True:
             event = None
             try:
                 # The line may stay open after the end of the answer.
-                with trio.move_on_after(_GRACE if answer.complete else math.inf):
+                with trio.CancelScope(deadline=until):
                     event = await anext(events, None)
             except LLMError:
                 if not answer.complete:
@@ -230,6 +231,10 @@ async def _read(reply: Reply, answer: Answer, call: Call) -> None:
             if event is None:
                 break
             await _tell(_deltas(event, reply, answer), call)
+            if not answer.complete:
+                until = math.inf
+            elif until == math.inf:
+                until = trio.current_time() + _GRACE
     if not answer.complete:
         raise StreamInterrupted("the stream ended before the answer did")
 

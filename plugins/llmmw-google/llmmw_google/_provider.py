@@ -3,6 +3,7 @@ output around the pure parts."""
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
@@ -11,6 +12,7 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 import attrs
+import trio
 
 from llmmw import Call, CountTokens, Embed, Embeddings, Generate, Response, TokenCount, Usage
 from llmmw.errors import LLMError, ProtocolError, StreamInterrupted, UnsupportedFeature
@@ -35,6 +37,9 @@ from llmmw_google._usage import number
 from llmmw_google._vectors import Way, embed_body, embed_usage, vectors_of
 
 __all__ = ["Google", "GoogleWire"]
+
+_GRACE = 1.0
+"""Seconds that the line may stay open after the end of a stream."""
 
 Json = Mapping[str, Any]
 
@@ -256,7 +261,7 @@ async def _read(reply: Reply, answer: Answer) -> None:
         begin = b""
         while not (bare := begin.removeprefix(b"\xef\xbb\xbf").lstrip()):
             piece = await reply.next_piece()
-            begin += piece
+            begin = begin[:3].rstrip() + piece  # of blanks nothing is kept, of a mark its bytes
             if not piece:
                 break
         if not bare.startswith(b"["):
@@ -269,12 +274,21 @@ async def _read(reply: Reply, answer: Answer) -> None:
 
 
 async def _read_events(reply: Reply, answer: Answer) -> None:
+    until = math.inf
     async with aclosing(reply.events()) as events:
-        async for event in events:
+        while True:
+            event = None
+            # The line may stay open after the end of the answer, though Google closes it.
+            with trio.CancelScope(deadline=until):
+                event = await anext(events, None)
+            if event is None:
+                return
             if event.event == "error":
                 raise reply.error(event.data.encode())
             if event.data.strip() and not event.data.startswith("[DONE]"):
                 await answer.take(_sound(reply, loads(event.data)))
+            if answer.finished and until == math.inf:
+                until = trio.current_time() + _GRACE
 
 
 async def _read_array(reply: Reply, answer: Answer, piece: bytes) -> None:

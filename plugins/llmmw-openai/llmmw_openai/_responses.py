@@ -20,6 +20,7 @@ from llmmw.errors import ConnectionFailed, LLMError, ProtocolError, StreamInterr
 from llmmw.wire import Http, Reply, SSEEvent, dumps, loads
 from llmmw_openai._reading import object_in
 from llmmw_openai._responses_answer import ResponsesAnswer
+from llmmw_openai._responses_items import text_of
 
 __all__ = ["Listening"]
 
@@ -136,7 +137,7 @@ class Listening:
         told = loads(event.data)
         if not isinstance(told, Mapping):
             raise ProtocolError(f"the host sent a {type(told).__name__} where an object belongs")
-        kind = told.get("type") or event.event
+        kind = text_of(told.get("type")) or event.event
         if kind in {"error", "response.error", "response.failed"} or told.get("error"):
             raise self._failed(reply, told)
         number = told.get("sequence_number")
