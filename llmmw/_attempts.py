@@ -204,6 +204,7 @@ def begin(call: Call, start: Start, history: History) -> Record:
     now = trio.current_time()
     number = call.ledger.next_number()
     record = Record(number, start.reason, start.target, opened=now, paid=start.paid)
+    record.silent = call.attempt.silent
     if call.attempt.number:
         record.outer = call.attempt
     history.records.append(record)

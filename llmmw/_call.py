@@ -45,6 +45,8 @@ class Attempt:
     sent: float | None = None
     limits: list[Limit] = attrs.field(factory=list, init=False, repr=False)
     """The limits on this attempt alone; they count from sending."""
+    silent: bool = attrs.field(default=False, init=False, repr=False)
+    """Nobody listens to it: it streams for a policy's sake, so that its first content is seen."""
     _held: bool = attrs.field(default=False, init=False, repr=False)
 
     def hold_limits(self) -> None:

@@ -36,9 +36,7 @@ __all__ = [
     "ResponseBuilder",
     "at_once",
     "broken_off",
-    "is_heard",
     "never_told",
-    "unheard",
 ]
 
 _MOST_BYTES = 64 * 2**20
@@ -110,17 +108,6 @@ def never_told() -> None:
 async def at_once(whole: bool) -> bool:
     """The claim of an attempt that has no rivals."""
     return True
-
-
-async def unheard(delta: Delta) -> None:
-    """The listener of a call that streams for a policy's sake, so that first content is seen."""
-
-
-def is_heard(listener: Listener | None) -> bool:
-    """Whether somebody but a race may listen."""
-    while isinstance(listener, Gate):
-        listener = listener.listener
-    return listener is not None and listener is not unheard
 
 
 @attrs.define(eq=False)

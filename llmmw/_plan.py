@@ -32,7 +32,6 @@ from llmmw._call import Call
 from llmmw._chain import Handler
 from llmmw._deltas import Delta, PartDelta, Restarted
 from llmmw._ledger import BudgetRefused, HedgeFired
-from llmmw._listen import unheard
 from llmmw._request import Request
 from llmmw._response import Response
 from llmmw._tasks import open_nursery
@@ -164,6 +163,10 @@ class Plan:
         return None
 
 
+async def _unheard(delta: Delta) -> None:
+    """Where nobody listens, attempts stream all the same, so that first content is seen."""
+
+
 @attrs.define(eq=False)
 class _Race:
     """The attempts of one call of which several may go on at once, each a task."""
@@ -194,7 +197,7 @@ class _Race:
     def __attrs_post_init__(self) -> None:
         call = self.call
         silent = call.listener is None
-        self.heard = call.listening(unheard) if silent else call
+        self.heard = call.listening(_unheard) if silent else call
         # After something was told for good no other attempt helps, so none is kept.
         firm = self.heard.on_interrupt == "error"
         self.keep = 0 if firm else max(hedge.cancel_after for hedge in self.plan.hedges)
@@ -246,6 +249,7 @@ class _Race:
 
     def _open(self, start: Start) -> None:
         record = begin(self.call, start, self.history)
+        record.silent = record.silent or self.call.listener is None
         record.when_sent = self._sent
         self.scopes[record] = trio.CancelScope()
         self.nursery.start_soon(self._run, record, start.request)

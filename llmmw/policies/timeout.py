@@ -25,7 +25,6 @@ from llmmw._call import Call, Listener
 from llmmw._chain import Handler
 from llmmw._deltas import Delta, PartDelta, PartEnd, Restarted
 from llmmw._ledger import LimitReached
-from llmmw._listen import is_heard
 from llmmw._response import Response
 from llmmw.errors import ConfigError, DeadlineExceeded
 from llmmw.policies import _options
@@ -60,7 +59,7 @@ class Timeout:
 
     async def __call__(self, call: Call, next: Handler) -> Response:
         watched = self.first_token is not None or self.idle is not None
-        if watched and (self.stream or is_heard(call.listener)):
+        if watched and (self.stream or (call.listener is not None and not call.attempt.silent)):
             watch = _Watch(self, call.listener)
             if call.attempt.number:
                 call.attempt.limits.append(watch)

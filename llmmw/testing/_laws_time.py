@@ -161,7 +161,8 @@ def _due(layer: Timeout, entry: Entry) -> float:
     own time."""
     begun = _begun(entry)
     end = math.inf if layer.total is None else begun + layer.total
-    if entry.call.listener is None and not layer.stream:
+    silent = entry.call.listener is None or entry.call.attempt.silent
+    if silent and not layer.stream:
         return end
     first = math.inf if layer.first_token is None else begun + layer.first_token
     idle = math.inf if layer.idle is None else layer.idle
