@@ -65,14 +65,20 @@ def test_the_laws_hold(name):
 
 
 def test_the_laws_hold_on_random_stacks():
-    night = Night(seed=1)
-    night.run(examples_of(1000))
-    for breach in night.breaches.values():
-        pytest.fail(f"{breach.what}\n\n{breach.program}")
-    for row in night.rows():
+    cases, events = Counter(), Counter()
+    for batch in range(4):
+        night = Night(seed=1 + batch)
+        night.run(examples_of(1000))
+        for breach in night.breaches.values():
+            pytest.fail(f"{breach.what}\n\n{breach.program}")
+        for row in night.rows():
+            cases[row["law"]] += row["cases"]
+            events[row["law"]] += row["events"]
         # A fifth, as far as chance lets it be seen.
-        assert row["events"] + row["cases"] ** 0.5 >= row["cases"] / 5, row
-        assert row["events"] > 0, row
+        rare = [law for law in cases if events[law] + cases[law] ** 0.5 < max(1, cases[law] / 5)]
+        if not rare and all(events[law] for law in cases):
+            return
+    pytest.fail(f"met too rarely: {[(law, cases[law], events[law]) for law in rare]}")
 
 
 PAIRED = sorted(set(PAIRS) - {101})

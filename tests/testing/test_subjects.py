@@ -126,9 +126,9 @@ def test_a_world_by_hand_and_its_trace() -> None:
 def test_a_configuration_is_what_it_should_be() -> None:
     stack = default_stack("sim:a", "sim:b")
     attempts = Attempts(Retry(2), Fallback("sim:b"), Hedge("p95"))
-    expected = [Timeout(total=600), attempts, Timeout(total=300, first_token=120, idle=120)]
-    if len(stack) == 4:
-        expected.insert(2, Breaker())
+    breaker = Breaker(share=0.75, window=10)
+    limits = Timeout(total=300, first_token=120, idle=120)
+    expected = [Timeout(total=600), attempts, breaker, limits]
     assert describe(stack) == describe(expected)
     assert describe(stack) != describe(expected[:-1])
     assert describe([Attempts(Retry(3))]) != describe([Attempts(Retry(2))])
