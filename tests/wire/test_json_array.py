@@ -14,7 +14,10 @@ from llmmw.errors import ProtocolError
 from llmmw.wire import JSONArrayDecoder, loads
 
 values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text('ab"\\[]{},é\n ', max_size=6),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.text('ab"\\[]{},é\n ', max_size=6),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text('"]}', max_size=3), inner),
     max_leaves=8,
 )
