@@ -286,7 +286,7 @@ def _fail(call: Call, record: Record, error: LLMError, history: History) -> None
 
 def verdict(history: History) -> LLMError:
     """The error of the attempt that was told, else of the first target's last failure, else of
-    the last failure."""
+    the last failure; of those that were sent, if any was, for an open circuit hides nothing."""
     told = [record for record in history.records if record.told]
     own = [record for record in history.on(history.records[0].target) if record.error is not None]
     sent = [record for record in history.failures if record.counts]

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 import trio
 
-from llmmw import Client, default_stack
+from llmmw import Client
 from llmmw._ledger import AttemptEnded, CallEnded, CircuitChanged
 from llmmw.errors import (
     ConfigError,
@@ -16,7 +16,6 @@ from llmmw.errors import (
     LLMError,
     StreamInterrupted,
 )
-from llmmw.policies import Breaker
 from llmmw.testing import Fault, Script, SimulatedProvider, wire_faults
 
 pytestmark = pytest.mark.virtual
@@ -50,15 +49,8 @@ def provider_of(name: str) -> SimulatedProvider:
     return SimulatedProvider(wire_faults[name].scripts)
 
 
-def stack() -> list:
-    layers = default_stack(*TARGETS)
-    if not any(isinstance(layer, Breaker) for layer in layers):
-        layers.insert(-1, Breaker())
-    return layers
-
-
 def client_of(provider: SimulatedProvider, **options) -> Client:
-    return Client(*TARGETS, stack=stack(), providers=[provider], **options)
+    return Client(*TARGETS, providers=[provider], **options)
 
 
 def test_each_is_expected_to_end_somehow() -> None:

@@ -6,7 +6,7 @@ import pytest
 import trio
 from llmmw_openai._provider import OpenAI
 
-from llmmw import Breaker, Client, Timeout, default_stack
+from llmmw import Client, Timeout, default_stack
 from llmmw._ledger import AttemptEnded
 from llmmw.errors import (
     BadRequest,
@@ -49,10 +49,8 @@ async def impatient(call, next):
 
 
 def client_of(server, *more) -> Client:
-    layers = default_stack(*TARGETS)
-    if not any(isinstance(layer, Breaker) for layer in layers):
-        layers.insert(-1, Breaker())
-    return Client(*TARGETS, stack=[*layers, *more], providers=[provider(server)])
+    stack = [*default_stack(*TARGETS), *more]
+    return Client(*TARGETS, stack=stack, providers=[provider(server)])
 
 
 async def check(name: str, client: Client, streams: bool) -> None:
