@@ -15,8 +15,8 @@ The map. Imports run downward only; `pyproject.toml` has it as a contract that t
     chain      _provider, _chain, _listen, _map_text, _forced_tool, _tasks, _instrument
     call       _call                       one request in flight
     values     _deltas, _request, _tools, _output, _response, _messages, _parts, _functions,
-               _typed, _strict, _schema, _prices, _explain, _ledger, _events, _plain, _secret,
-               errors
+               _typed, _strict, _schema, _prices, _capabilities, _explain, _ledger, _events,
+               _plain, _secret, errors
 """
 
 from importlib import import_module

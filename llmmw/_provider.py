@@ -9,23 +9,12 @@ from typing import ClassVar
 import attrs
 
 from llmmw._call import Call
+from llmmw._capabilities import Capabilities
 from llmmw._prices import Price
-from llmmw._request import Generate, Request
 from llmmw._response import Response
 from llmmw._tasks import Host
-from llmmw.errors import UnsupportedFeature
 
-__all__ = ["Capabilities", "Provider", "honour"]
-
-
-@attrs.frozen(kw_only=True)
-class Capabilities:
-    """What a model can do. `None` means that nobody knows, and nothing is checked."""
-
-    kinds: frozenset[type[Request]] | None = None
-    """The kinds of request that it answers."""
-    parameters: frozenset[str] | None = None
-    """The optional parameters of `Generate` that it honours."""
+__all__ = ["Provider"]
 
 
 @attrs.define(eq=False)
@@ -63,29 +52,3 @@ class Provider:
             LLMError: if there is no answer.
         """
         raise NotImplementedError
-
-
-def honour(request: Request, can: Capabilities, target: str) -> tuple[Request, tuple[str, ...]]:
-    """The request as `target` can honour it, and a warning for each parameter dropped.
-
-    Raises:
-        UnsupportedFeature: for a kind it does not answer, or for a parameter it can't honour
-            unless the request says `unsupported="drop"`.
-    """
-    if can.kinds is not None and type(request) not in can.kinds:
-        known = ", ".join(sorted(kind.__name__ for kind in can.kinds))
-        raise UnsupportedFeature(
-            f"it does not answer {type(request).__name__}, only {known}; ask another target"
-        )
-    if can.parameters is None or not isinstance(request, Generate):
-        return request, ()
-    lost = [name for name in request.parameters() if name not in can.parameters]
-    if not lost:
-        return request, ()
-    if request.unsupported == "error" or "prompt" in lost:
-        raise UnsupportedFeature(
-            f"it can't honour {', '.join(lost)}; leave it out, "
-            'or pass unsupported="drop" to go on without it'
-        )
-    bare = {name: () if name in {"stop_sequences", "tools"} else None for name in lost}
-    return request.replace(**bare), tuple(f"{target} can't honour {name}: dropped" for name in lost)

@@ -10,18 +10,28 @@ import attrs
 import trio
 
 from llmmw._call import Call
+from llmmw._capabilities import Capabilities, honour
 from llmmw._plugins import Plugins
 from llmmw._prices import Price, Prices, built_in_prices
-from llmmw._provider import Capabilities, Provider, honour
+from llmmw._provider import Provider
 from llmmw._request import Request
 from llmmw._response import Response
 from llmmw._tasks import Host, Task
-from llmmw.errors import BadRequest, ConfigError, LLMError, NotFound, PluginError
+from llmmw.errors import (
+    BadRequest,
+    ConfigError,
+    LLMError,
+    NotFound,
+    PluginError,
+    UnsupportedFeature,
+)
 
 __all__ = ["Router"]
 
 _CLEAN_UP = 2.0
 """Seconds that a provider's lifetime may take to end."""
+_MANY = 10_000
+"""Targets whose abilities are remembered."""
 
 
 @attrs.define(eq=False)
@@ -31,16 +41,6 @@ class _Open:
     provider: Provider
     ready: trio.Event = attrs.field(factory=trio.Event)
     life: Task[None] | None = None
-    abilities: dict[str, Capabilities] = attrs.field(factory=dict)
-
-    def able(self, model: str) -> Capabilities:
-        """What a model can do, asked once."""
-        found = self.abilities.get(model)
-        if found is None:
-            found = self.provider.capabilities(model)
-            if len(self.abilities) < 10_000:
-                self.abilities[model] = found
-        return found
 
     async def live(self, host: Host) -> None:
         lifetime = self.provider.open(host)
@@ -73,9 +73,12 @@ class Router:
     prices: Prices | None = None
     _opened: dict[str, _Open] = attrs.field(factory=dict, init=False)
     _made: dict[str, Provider] = attrs.field(factory=dict, init=False)
+    _abilities: dict[str, Capabilities] = attrs.field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.host.price = self.price
+        self.host.able = self.able
+        self.host.objection = self.objection
 
     async def __call__(self, call: Call) -> Response:
         request = call.request
@@ -84,7 +87,7 @@ class Router:
         try:
             if opened is None or not opened.ready.is_set():
                 opened = await self._open(name, colon, request)
-            asked, warnings = honour(request, opened.able(model), request.model)
+            asked, warnings = honour(request, self.able(request.model), request.model)
             if asked is not request:
                 call = call.replace(request=asked)
             if opened.provider.marks_sent:
@@ -107,6 +110,27 @@ class Router:
         if warnings:
             response = response.replace(warnings=(*response.warnings, *warnings))
         return response
+
+    def able(self, target: str) -> Capabilities:
+        """What a target can do, asked once. Raises as a call of it would."""
+        found = self._abilities.get(target)
+        if found is None:
+            name, _, model = target.partition(":")
+            found = self._find(name).capabilities(model)
+            if len(self._abilities) < _MANY:
+                self._abilities[target] = found
+        return found
+
+    def objection(self, request: Request) -> str:
+        """Why the target of a request can't serve it, or nothing. What else is wrong with it
+        shows when it is asked."""
+        try:
+            honour(request, self.able(request.model), request.model)
+        except UnsupportedFeature as error:
+            return error.message
+        except Exception:
+            return ""
+        return ""
 
     def price(self, target: str) -> Price | None:
         """What a target costs: by the tables; under the name of the provider whose account it

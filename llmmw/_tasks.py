@@ -12,9 +12,11 @@ from typing import Any, Generic, TypeVar
 import attrs
 import trio
 
+from llmmw._capabilities import Capabilities
 from llmmw._instrument import Instrument, tell_all
 from llmmw._ledger import Event
 from llmmw._prices import Price, built_in_prices
+from llmmw._request import Request
 
 __all__ = ["Host", "Task", "open_host", "open_nursery", "unstopped"]
 
@@ -139,6 +141,10 @@ class Host:
     random: random.Random = attrs.field(factory=lambda: random.Random())  # noqa: S311 (jitter)
     price: Callable[[str], Price | None] = lambda target: built_in_prices().row(target)
     """What a target costs; with a client, by its own prices too."""
+    able: Callable[[str], Capabilities] = lambda target: Capabilities()
+    """What a target can do; without a client, nobody knows."""
+    objection: Callable[[Request], str] = lambda request: ""
+    """Why the target of a request can't serve it, or nothing."""
     hear: Instrument | None = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:

@@ -7,6 +7,8 @@ from llmmw._attempts import Start as Start
 from llmmw._call import Attempt as Attempt
 from llmmw._call import Call as Call
 from llmmw._call import Listener as Listener
+from llmmw._capabilities import Capabilities as Capabilities
+from llmmw._capabilities import honour as honour
 from llmmw._chain import Handler as Handler
 from llmmw._chain import Middleware as Middleware
 from llmmw._deltas import Fold as Fold
@@ -20,9 +22,7 @@ from llmmw._listen import Gate as Gate
 from llmmw._listen import ResponseBuilder as ResponseBuilder
 from llmmw._map_text import MapText as MapText
 from llmmw._prices import built_in_prices as built_in_prices
-from llmmw._provider import Capabilities as Capabilities
 from llmmw._provider import Provider as Provider
-from llmmw._provider import honour as honour
 from llmmw._tasks import Host as Host
 from llmmw._tasks import Task as Task
 from llmmw._tasks import open_nursery as open_nursery

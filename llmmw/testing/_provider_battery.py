@@ -14,7 +14,7 @@ import trio
 
 from llmmw._call import Call
 from llmmw._deltas import Fold
-from llmmw._provider import Capabilities
+from llmmw._capabilities import Capabilities
 from llmmw._request import Generate
 from llmmw._response import Generation
 from llmmw._tasks import open_nursery

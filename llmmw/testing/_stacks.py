@@ -161,7 +161,7 @@ _GUARDS = (
     _part(Guard, matches="[01].0"),
     _part(Guard, _part(Minds, "0.0")),
     _part(Guard, _part(Minds, "0.0"), empty=True),
-    _part(Guard, _part(Minds, "0.1")),
+    _part(Guard, _part(Minds, ".0")),
     _part(Guard, _part(Minds, "a"), empty=True),
 )
 _PASSING = (_part(Passes), _part(Overhears))
