@@ -160,8 +160,8 @@ _GUARDS = (
     _part(Guard),
     _part(Guard, matches="[01].0"),
     _part(Guard, _part(Minds, "0.0")),
-    _part(Guard, _part(Minds, "0.0"), empty=True),
-    _part(Guard, _part(Minds, ".0")),
+    _part(Guard, _part(Minds, "."), empty=True),
+    _part(Guard, _part(Minds, ".")),
     _part(Guard, _part(Minds, "a"), empty=True),
 )
 _PASSING = (_part(Passes), _part(Overhears))
