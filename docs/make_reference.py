@@ -55,6 +55,7 @@ PAGES: dict[str, tuple[str, str, tuple[str, ...]]] = {
             "Items",
             "Item",
             "Progress",
+            "Capabilities",
             "Plugins",
             "Listing",
             "Instrument",
@@ -70,6 +71,7 @@ PAGES: dict[str, tuple[str, str, tuple[str, ...]]] = {
             "Embed",
             "Score",
             "CountTokens",
+            "Together",
             "JsonObject",
             "JsonSchema",
             "Grammar",
@@ -115,6 +117,7 @@ PAGES: dict[str, tuple[str, str, tuple[str, ...]]] = {
             "Embeddings",
             "Scores",
             "TokenCount",
+            "Answers",
         ),
     ),
     "deltas.md": (
@@ -326,6 +329,11 @@ def configuration_page() -> str:
         '`"env:NAME"`, `"file:PATH"` or the key itself, which no output ever shows; '
         "`llmmw check` warns when others can read a file that has one."
     )
+    parts.append(
+        "## Rows by targets\n\n`[capabilities.\"provider:model\"]` and "
+        "`[prices.\"provider:model\"]` have what `Client(capabilities=…, prices=…)` take; see "
+        "[Say what a target can do](../how-to/capabilities.md)."
+    )
     rules = bullets(
         (f"`{name}`", " ".join((rule.__doc__ or "").split())) for name, rule in RULES.items()
     )
@@ -460,6 +468,7 @@ def index_page(files: Iterable[str]) -> str:
 
 TITLES = {
     "policies.md": "Policies",
+    "stores.md": "Stores",
     "errors.md": "Errors",
     "events.md": "Events",
     "commands.md": "Commands",
@@ -483,6 +492,7 @@ def core_pages() -> dict[str, str]:
     """Every page that the core alone is enough for."""
     pages = dict(value_pages())
     pages["policies.md"] = policies_page()
+    pages["stores.md"] = door_page("llmmw.stores", "Stores")
     pages["errors.md"] = errors_page()
     pages["events.md"] = events_page()
     pages["commands.md"] = commands_page()

@@ -8,15 +8,17 @@ The map. Imports run downward only; `pyproject.toml` has it as a contract that t
     client     _client, _arguments, _stream, _map, _router, _stack     push to pull, lifetimes
     config     _config                     files, accounts, what is doubtful about a stack
     plugins    plugin, _plugins, _own, _hookspecs             find, load, list; the authors' door
-    policies   policies | wire             one idea a file; the kit of providers over HTTP
+    policies   policies | stores | wire    one idea a file; the kit of providers over HTTP
     engines    _portal | _plan | _flight   the thread bridge; which attempt is next; shared flights
-    attempts   _attempts, _budget          what policies see and say; one attempt; what all may cost
+    attempts   _history, _attempts, _resume, _budget   what policies see; one attempt; its cost
                _mailbox                    what goes between two threads
-    chain      _provider, _chain, _listen, _map_text, _forced_tool, _tasks, _instrument
+    chain      _provider, _chain, _gate, _listen, _map_text, _forced_tool, _edits,
+               _emulate, _forms, _serve, _tasks, _instrument, _store, _memory
     call       _call                       one request in flight
     values     _deltas, _request, _tools, _output, _response, _messages, _parts, _functions,
-               _typed, _strict, _schema, _prices, _capabilities, _explain, _ledger, _events,
-               _plain, _secret, errors
+               _typed, _strict, _schema, _schema_grammar, _gbnf, _prices, _capabilities,
+               _abilities, _explain, _ledger, _events,
+               _together, _cache_events, _batch_events, _record, _plain, _secret, errors
 """
 
 from importlib import import_module
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from llmmw._call import Call as Call
     from llmmw._call import Listener as Listener
     from llmmw._call import OnInterrupt as OnInterrupt
+    from llmmw._capabilities import Capabilities as Capabilities
     from llmmw._chain import Handler as Handler
     from llmmw._chain import Layer as Layer
     from llmmw._chain import Middleware as Middleware
@@ -89,12 +92,16 @@ if TYPE_CHECKING:
     from llmmw._response import Usage as Usage
     from llmmw._stack import default_stack as default_stack
     from llmmw._stream import Stream as Stream
+    from llmmw._together import Answers as Answers
+    from llmmw._together import Together as Together
     from llmmw._tools import ServerTool as ServerTool
     from llmmw._tools import Tool as Tool
     from llmmw._tools import ToolNames as ToolNames
     from llmmw.policies import Attempts as Attempts
     from llmmw.policies import Balance as Balance
+    from llmmw.policies import Batch as Batch
     from llmmw.policies import Breaker as Breaker
+    from llmmw.policies import Cache as Cache
     from llmmw.policies import Coalesce as Coalesce
     from llmmw.policies import Concurrency as Concurrency
     from llmmw.policies import Fallback as Fallback
@@ -104,12 +111,15 @@ if TYPE_CHECKING:
     from llmmw.policies import RateLimit as RateLimit
     from llmmw.policies import Retry as Retry
     from llmmw.policies import Timeout as Timeout
+    from llmmw.policies import batched as batched
+    from llmmw.policies import cache_mode as cache_mode
 
 # Where each name stands; imported when it is first used, so that `import llmmw` costs nothing.
 _HOMES = {
     "_config._advice": (
         "Advice",
         "advise",
+    "batched",
     ),
     "_budget": ("Budget",),
     "_call": (
@@ -117,6 +127,7 @@ _HOMES = {
         "Listener",
         "OnInterrupt",
     ),
+    "_capabilities": ("Capabilities",),
     "_chain": (
         "Handler",
         "Layer",
@@ -195,6 +206,10 @@ _HOMES = {
     ),
     "_stack": ("default_stack",),
     "_stream": ("Stream",),
+    "_together": (
+        "Answers",
+        "Together",
+    ),
     "_tools": (
         "ServerTool",
         "Tool",
@@ -203,7 +218,9 @@ _HOMES = {
     "policies": (
         "Attempts",
         "Balance",
+        "Batch",
         "Breaker",
+        "Cache",
         "Coalesce",
         "Concurrency",
         "Fallback",
@@ -213,6 +230,8 @@ _HOMES = {
         "RateLimit",
         "Retry",
         "Timeout",
+        "batched",
+        "cache_mode",
     ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -230,13 +249,17 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "Advice",
+    "Answers",
     "Attempts",
     "Balance",
+    "Batch",
     "Breaker",
     "Budget",
+    "Cache",
     "CachePoint",
     "Call",
     "Candidate",
+    "Capabilities",
     "Choice",
     "Citation",
     "Client",
@@ -294,6 +317,7 @@ __all__ = [
     "Stream",
     "TextPart",
     "Timeout",
+    "Together",
     "TokenCount",
     "TokenLogprob",
     "Tool",
@@ -302,6 +326,7 @@ __all__ = [
     "ToolResultPart",
     "Usage",
     "advise",
+    "cache_mode",
     "chain",
     "default_stack",
     "describe",

@@ -17,7 +17,9 @@ from typing import Any, Self, TypeAlias, TypeVar
 import attrs
 import trio
 
+from llmmw._abilities import GivenCapabilities
 from llmmw._call import Listener
+from llmmw._capabilities import Capabilities
 from llmmw._chain import Layer, Middleware
 from llmmw._client import Client
 from llmmw._config._file import Config, client_arguments
@@ -52,6 +54,7 @@ class Bridge:
         plugins: Plugins | None = None,
         instruments: Sequence[Instrument] = (),
         prices: GivenPrices | None = None,
+        capabilities: GivenCapabilities | None = None,
     ) -> None:
         # Under the same name, so that no frame of ours keeps a key as it was given.
         options = {name: guarded(one) for name, one in (options or {}).items()}
@@ -63,6 +66,7 @@ class Bridge:
             plugins=plugins,
             instruments=instruments,
             prices=prices,
+            capabilities=capabilities,
         )
         self._home: Lifetime | None = None
         self._owner = True
@@ -88,6 +92,16 @@ class Bridge:
     def describe(self) -> tuple[Layer, ...]:
         """The layers of the stack, outermost first, as data."""
         return self._trio.describe()
+
+    def capabilities(self, target: str) -> Capabilities:
+        """What a target can do: as its provider says, changed by the client's `capabilities`.
+
+        Raises:
+            NotFound, ConfigError, PluginError: where there is no such provider, or it can't be
+                made.
+        """
+        self._opened()
+        return self._trio.capabilities(target)
 
     def replace(self, *targets: str, stack: Sequence[Middleware] | None = None) -> Self:
         """A client with other targets or another stack that shares this one's providers.

@@ -16,13 +16,16 @@ from llmmw.errors import ConfigError
 if TYPE_CHECKING:
     from llmmw._tasks import Host
 
-__all__ = ["Attempt", "Call", "Listener", "OnInterrupt"]
+__all__ = ["FIRM", "Attempt", "Call", "Listener", "OnInterrupt"]
 
 Listener: TypeAlias = Callable[[Delta], Awaitable[None]]
 """Hears the pieces of an answer, one after another, and is awaited."""
 
-OnInterrupt: TypeAlias = Literal["error", "restart", "buffer"]
+OnInterrupt: TypeAlias = Literal["error", "restart", "resume", "buffer"]
 """What happens to an answer that breaks off after some of it was told; see `Call`."""
+
+FIRM = ("error", "resume")
+"""Of these, those after which nothing that was told is taken back."""
 
 
 class Limit(Protocol):
@@ -47,6 +50,8 @@ class Attempt:
     """The limits on this attempt alone; they count from sending."""
     silent: bool = attrs.field(default=False, init=False, repr=False)
     """Nobody listens to it: it streams for a policy's sake, so that its first content is seen."""
+    continues: bool = attrs.field(default=False, init=False, repr=False)
+    """It goes on with an answer of which the caller has heard a part."""
     _held: bool = attrs.field(default=False, init=False, repr=False)
 
     def hold_limits(self) -> None:
@@ -77,8 +82,9 @@ class Call:
     """Hears the deltas; `None` lets the provider use its cheaper way without a stream."""
     on_interrupt: OnInterrupt = "error"
     """What happens when an answer breaks off after its listener has heard some of it: `error`
-    raises, `restart` tells `Restarted` and begins anew, `buffer` tells nothing before the end.
-    Where nobody listens, it is always `restart`."""
+    raises, `restart` tells `Restarted` and begins anew, `resume` has another attempt go on with the
+    text where it can and raises where it can't, `buffer` tells nothing before the end. Where nobody
+    listens, it is always `restart`."""
     tenant: str = ""
     """On whose behalf; calls of different tenants never share an answer."""
     sample: int = 0
@@ -110,6 +116,11 @@ class Call:
             self.ledger if ledger is None else ledger,
             self.host if host is None else host,
         )
+
+    @property
+    def firm(self) -> bool:
+        """Whether what its listener has heard can't be taken back."""
+        return self.on_interrupt in FIRM
 
     def listening(self, listener: Listener) -> Call:
         """The same call heard by a policy's own listener. If its caller does not listen, an

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, TypeAlias
 
 import attrs
 
 from llmmw._output import Choice, Grammar, JsonObject, JsonSchema, OutputFormat
-from llmmw._parts import MediaPart
-from llmmw._request import Generate, Request
+from llmmw._parts import MediaPart, Part, ToolResultPart
+from llmmw._request import Generate, Request, parameter_names
 from llmmw.errors import UnsupportedFeature
 
-__all__ = ["Capabilities", "Media", "Output", "honour"]
+__all__ = [
+    "Capabilities",
+    "Media",
+    "Output",
+    "check_admitted",
+    "honour",
+    "lacking",
+    "output_form",
+    "without",
+]
 
 Media: TypeAlias = Literal["image", "audio", "video", "document"]
 """What a `MediaPart` holds, by the word before the slash of its type; all else is a document."""
@@ -45,19 +55,55 @@ class Capabilities:
     """Tokens that an answer may have."""
 
 
-def media_of(request: Request) -> Iterator[Media]:
-    """What the messages of a request hold besides text."""
-    for message in getattr(request, "messages", ()):
+def honour(request: Request, can: Capabilities, target: str) -> tuple[Request, tuple[str, ...]]:
+    """The request as `target` can honour it by itself, and a warning for each loss.
+
+    Raises:
+        UnsupportedFeature: for a kind it does not answer, media it does not take, or a parameter
+            it can't honour unless the request says `unsupported="drop"`.
+    """
+    check_admitted(request, can)
+    if not isinstance(request, Generate):
+        return request, ()
+    return without(lacking(request, can), request, can, target)
+
+
+def check_admitted(request: Request, can: Capabilities) -> None:
+    """Refuse what can be neither dropped nor done in another way: kinds and media."""
+    if can.kinds is not None and type(request) not in can.kinds:
+        known = ", ".join(sorted(kind.__name__ for kind in can.kinds))
+        raise UnsupportedFeature(
+            f"it does not answer {type(request).__name__}, only {known}; ask another target"
+        )
+    if can.media is None:
+        return
+    for number, message in enumerate(getattr(request, "messages", ())):
         for part in message.parts:
-            if isinstance(part, MediaPart):
-                yield _media(part.media_type)
+            if isinstance(part, _HOLDERS):
+                _check_media(part, can.media, f"messages[{number}] ({message.role})")
 
 
+def _check_media(part: Part, known: frozenset[Media], where: str) -> None:
+    for media in _media_in([part]):
+        if media not in known:
+            taken = f"text and {', '.join(sorted(known))}" if known else "text"
+            raise UnsupportedFeature(
+                f"{where} holds {media} and it takes only {taken}; "
+                "leave it out, or ask another target"
+            )
+
+
+_HOLDERS = (MediaPart, ToolResultPart)
 _WORDS: Mapping[str, Media] = {"image": "image", "audio": "audio", "video": "video"}
 
 
-def _media(media_type: str) -> Media:
-    return _WORDS.get(media_type.partition("/")[0], "document")
+def _media_in(parts: Iterable[Part]) -> Iterator[Media]:
+    """What parts hold besides text, the results of tools among them."""
+    for part in parts:
+        if isinstance(part, MediaPart):
+            yield _WORDS.get(part.media_type.partition("/")[0], "document")
+        elif isinstance(part, ToolResultPart):
+            yield from _media_in(part.content)
 
 
 def output_form(output: OutputFormat) -> Output:
@@ -72,27 +118,77 @@ def output_form(output: OutputFormat) -> Output:
     return "regex" if output.syntax == "regex" else "grammar"
 
 
-def honour(request: Request, can: Capabilities, target: str) -> tuple[Request, tuple[str, ...]]:
-    """The request as `target` can honour it, and a warning for each parameter dropped.
+def lacking(request: Generate, can: Capabilities) -> list[str]:
+    """The parameters that are set and that it can't honour. One answer is what anybody gives."""
+    lost: list[str] = []
+    if can.parameters is not None:
+        lost = [name for name in _others(can.parameters) if request.has(name)]
+        if request.n == 1 and "n" in lost:
+            lost.remove("n")
+    output, forms = request.output, can.outputs
+    if output is None or forms is None or "output" in lost or output_form(output) in forms:
+        return lost
+    return [*lost, "output"]
+
+
+@functools.lru_cache(1024)
+def _others(parameters: frozenset[str]) -> tuple[str, ...]:
+    """The parameters of a request beside some."""
+    return tuple(name for name in parameter_names() if name not in parameters)
+
+
+_BESIDE = {"tools": ("tool_choice", "parallel_tool_calls")}
+"""What means nothing without a parameter and goes with it."""
+
+
+def without(
+    lost: list[str], request: Generate, can: Capabilities, target: str
+) -> tuple[Generate, tuple[str, ...]]:
+    """The request without what is lost, and with no more tokens than there can be; warnings.
 
     Raises:
-        UnsupportedFeature: for a kind it does not answer, or for a parameter it can't honour
-            unless the request says `unsupported="drop"`.
+        UnsupportedFeature: unless the request says `unsupported="drop"`.
     """
-    if can.kinds is not None and type(request) not in can.kinds:
-        known = ", ".join(sorted(kind.__name__ for kind in can.kinds))
-        raise UnsupportedFeature(
-            f"it does not answer {type(request).__name__}, only {known}; ask another target"
-        )
-    if can.parameters is None or not isinstance(request, Generate):
+    limit, asked = can.output_limit, request.max_output_tokens
+    is_over = limit is not None and asked is not None and asked > limit
+    if not lost and not is_over:
         return request, ()
-    lost = [name for name in request.parameters() if name not in can.parameters]
-    if not lost:
-        return request, ()
-    if request.unsupported == "error" or "prompt" in lost:
-        raise UnsupportedFeature(
-            f"it can't honour {', '.join(lost)}; leave it out, "
-            'or pass unsupported="drop" to go on without it'
-        )
+    is_over = is_over and "max_output_tokens" not in lost
+    if request.unsupported != "drop" or "prompt" in lost:
+        raise _refused(lost, request, can)
+    lost = [*lost, *(n for one in lost for n in _BESIDE.get(one, ()) if _is_kept(n, request, lost))]
     bare = {name: () if name in {"stop_sequences", "tools"} else None for name in lost}
-    return request.replace(**bare), tuple(f"{target} can't honour {name}: dropped" for name in lost)
+    warnings = [f"{target} can't honour {_named(name, request, can)}: dropped" for name in lost]
+    if is_over:
+        bare["max_output_tokens"] = limit  # type: ignore[assignment]
+        warnings.append(f"{target} can't honour max_output_tokens={asked}: lowered to {limit}")
+    return request.replace(**bare), tuple(warnings)
+
+
+_EMULATED = {"output", "n", "stop_sequences"}
+
+
+def _is_kept(name: str, request: Generate, lost: list[str]) -> bool:
+    return name not in lost and getattr(request, name) is not None
+
+
+def _refused(lost: list[str], request: Generate, can: Capabilities) -> UnsupportedFeature:
+    if not lost:
+        return UnsupportedFeature(
+            f"it can't honour max_output_tokens={request.max_output_tokens}: its answers have at "
+            f'most {can.output_limit}; ask for no more, or pass unsupported="drop" to have that'
+        )
+    named = ", ".join(_named(name, request, can) for name in lost)
+    also = 'pass unsupported="drop" to go on without it'
+    if request.unsupported == "error" and _EMULATED.issuperset(lost):
+        also += ', or "emulate" to have it done as well as may be'
+    return UnsupportedFeature(f"it can't honour {named}; leave it out, or {also}")
+
+
+def _named(name: str, request: Generate, can: Capabilities) -> str:
+    """A parameter, with the form of answer where it is that which can't be had."""
+    if name != "output" or request.output is None or can.outputs is None:
+        return name
+    if can.parameters is not None and name not in can.parameters:
+        return name
+    return f"output of the form {output_form(request.output)}"

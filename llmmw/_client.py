@@ -9,8 +9,10 @@ from typing import Any, Literal, TypeVar
 
 import trio
 
+from llmmw._abilities import GivenCapabilities, abilities_of
 from llmmw._arguments import aimed, check_layers, check_on_interrupt, check_targets
 from llmmw._call import Call, Listener, OnInterrupt
+from llmmw._capabilities import Capabilities
 from llmmw._chain import Handler, Layer, Middleware, chain, describe
 from llmmw._config._file import Config, client_arguments
 from llmmw._instrument import Instrument
@@ -56,6 +58,7 @@ class Client(AbstractAsyncContextManager["Client"]):
         plugins: the registry to look up providers in; default: what is installed.
         instruments: called with every event of every call.
         prices: before the built-in ones, by target, or a file of them; see `llmmw.Prices`.
+        capabilities: `{"openai:my-*": {"can": ["tools"], "cannot": ["n"]}}`, or a file of them.
     """
 
     def __init__(
@@ -67,19 +70,19 @@ class Client(AbstractAsyncContextManager["Client"]):
         plugins: Plugins | None = None,
         instruments: Sequence[Instrument] = (),
         prices: GivenPrices | None = None,
+        capabilities: GivenCapabilities | None = None,
     ) -> None:
-        # Under both names, so that no frame of ours keeps a key as it was given.
-        self._options = options = {name: guarded(one) for name, one in (options or {}).items()}
+        # Under the same name, so that no frame of ours keeps a key as it was given.
+        options = {name: guarded(one) for name, one in (options or {}).items()}
         check_targets(targets)
         self.targets = targets
-        self.stack: tuple[Middleware, ...] = tuple(
-            default_stack(*targets) if stack is None else stack
-        )
+        layers = default_stack(*targets) if stack is None else stack
+        self.stack: tuple[Middleware, ...] = tuple(layers)
         check_layers(self.stack)
-        self._providers = tuple(providers)
         self._plugins = plugins
         self._instruments = tuple(instruments)
-        self._prices = None if prices is None else prices_of(prices)
+        table = None if prices is None else prices_of(prices)
+        self._own = tuple(providers), plugins, options, table, abilities_of(capabilities)
         self._exit = AsyncExitStack()
         self._router: Router | None = None
         self._handler: Handler | None = None
@@ -103,8 +106,8 @@ class Client(AbstractAsyncContextManager["Client"]):
         if self._router is not None:
             raise RuntimeError("this client is open already")
         host = await self._exit.enter_async_context(open_host(self._instruments))
-        own = self._providers, self._plugins, self._options, self._prices
-        self._router = Router(host, *own)
+        host.make_store = lambda *given: (self._plugins or Plugins()).make("store", *given)
+        self._router = Router(host, *self._own)
         self._handler = chain(*self.stack, provider=self._router)
         return self
 
@@ -128,6 +131,10 @@ class Client(AbstractAsyncContextManager["Client"]):
     def describe(self) -> tuple[Layer, ...]:
         """The layers of the stack, outermost first, as data."""
         return describe(self.stack)
+
+    def capabilities(self, target: str) -> Capabilities:
+        """What a target can do: as its provider says, changed by the client's `capabilities`."""
+        return self._open()[0].able(target)
 
     def _open(self) -> tuple[Router, Handler]:
         if self._origin is not None:
@@ -162,7 +169,7 @@ class Client(AbstractAsyncContextManager["Client"]):
             timeout: seconds for this call with all its attempts and waits.
             listener: hears the deltas as they come. What it raises ends the call.
             on_interrupt: with a listener, what happens when an answer breaks off that it has
-                heard a part of: `error`, `restart` or `buffer`.
+                heard a part of: `error`, `restart`, `resume` or `buffer`.
             tenant: on whose behalf.
             sample: which of several independent answers to the same request.
             parameters: fields of `Generate`, and `system`.
@@ -172,9 +179,7 @@ class Client(AbstractAsyncContextManager["Client"]):
         """
         request = aimed(generate_of(prompt, **parameters), model, self.targets)
         face = CallerListener(listener) if listener is not None else None
-        call = self._call(
-            request, listener=face, on_interrupt=on_interrupt, tenant=tenant, sample=sample
-        )
+        call = self._call(request, face, on_interrupt, tenant, sample)
         try:
             return await self._answer(call, timeout, Generation)
         except LLMError as error:
@@ -199,7 +204,7 @@ class Client(AbstractAsyncContextManager["Client"]):
         Leaving the block cancels whatever still goes on for it.
         """
         request = aimed(generate_of(prompt, **parameters), model, self.targets)
-        call = self._call(request, on_interrupt=on_interrupt, tenant=tenant, sample=sample)
+        call = self._call(request, None, on_interrupt, tenant, sample)
         stream = Stream()
 
         async def answer(call: Call) -> Response:
@@ -306,7 +311,6 @@ class Client(AbstractAsyncContextManager["Client"]):
     def _call(
         self,
         request: Request,
-        *,
         listener: Listener | None = None,
         on_interrupt: OnInterrupt = "error",
         tenant: str = "",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
@@ -32,6 +33,12 @@ __all__ = [
 ]
 
 
+if TYPE_CHECKING:
+    from attrs import frozen as _light
+else:  # there are thousands of them, and a frozen one takes twice as long to make
+    _light = partial(attrs.define, unsafe_hash=True)
+
+
 @attrs.frozen(kw_only=True)
 class ResponseStart:
     """A provider has begun to answer."""
@@ -50,7 +57,7 @@ class PartStart:
     candidate: int = 0
 
 
-@attrs.frozen(kw_only=True)
+@_light(kw_only=True)
 class PartDelta:
     """A piece of the part `index`: text (or reasoning), JSON text of arguments, or a detail."""
 
@@ -101,13 +108,18 @@ class _OpenPart:
     logprobs: list[TokenLogprob] = attrs.field(factory=list)
 
     def add(self, delta: PartDelta) -> None:
-        self.text.append(delta.text)
-        self.arguments.append(delta.arguments)
-        self.data += delta.data
-        self.signature = delta.signature or self.signature
+        if delta.text:
+            self.text.append(delta.text)
+        if delta.arguments:
+            self.arguments.append(delta.arguments)
+        if delta.signature:
+            self.signature = delta.signature
         if delta.citation is not None:
             self.citations.append(delta.citation)
-        self.logprobs.extend(delta.logprobs)
+        if delta.logprobs:
+            self.logprobs += delta.logprobs
+        if delta.data:
+            self.data += delta.data
 
     def whole(self) -> Part:
         """The part as it is now."""
@@ -144,8 +156,12 @@ class Fold:
     """Whether some content was told since the beginning or the last `Restarted`."""
 
     def __call__(self, delta: Delta) -> None:
-        if isinstance(delta, PartDelta):
-            self._piece(delta)
+        if isinstance(delta, PartDelta):  # most are
+            open_part = self._open.get((delta.candidate, delta.index))
+            if open_part is None:
+                raise ProtocolError(f"a piece of part {delta.index}, which is not open")
+            open_part.add(delta)
+            self.anything = self.anything or delta.content
         elif isinstance(delta, PartStart):
             place = (delta.candidate, delta.index)
             if place in self._open or place in self._done:
@@ -161,13 +177,6 @@ class Fold:
             self.start = delta
         else:
             self.clear()
-
-    def _piece(self, delta: PartDelta) -> None:
-        open_part = self._open.get((delta.candidate, delta.index))
-        if open_part is None:
-            raise ProtocolError(f"a piece of part {delta.index}, which is not open")
-        open_part.add(delta)
-        self.anything = self.anything or delta.content
 
     def clear(self) -> None:
         """Forget everything."""

@@ -27,7 +27,9 @@ __all__ = [
     "QueueEntered",
     "QueueLeft",
     "StreamRestarted",
+    "StreamResumed",
     "TargetChosen",
+    "TargetPassedOver",
     "WaitStarted",
 ]
 
@@ -255,6 +257,31 @@ class StreamRestarted(Event):
 
     def __str__(self) -> str:
         return f"the stream starts anew: {self.reason}"
+
+
+@attrs.frozen
+class StreamResumed(Event):
+    """After `characters` of text that the caller has heard, attempt `parent` on `target` goes on
+    with them: the seam between two sources of one answer."""
+
+    target: str
+    characters: int
+    parent: int = 0
+
+    def __str__(self) -> str:
+        return f"goes on after {self.characters} characters"
+
+
+@attrs.frozen
+class TargetPassedOver(Event):
+    """A policy would have asked `target` and did not, because of `why`."""
+
+    target: str
+    why: str
+    parent: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.target} is passed over: {self.why}"
 
 
 @attrs.frozen

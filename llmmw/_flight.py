@@ -44,7 +44,7 @@ class _Waiter:
     @property
     def firm(self) -> bool:
         """Whether it was told something and will not hear anything else."""
-        return self.place > 0 and self.call.on_interrupt == "error"
+        return self.place > 0 and self.call.firm
 
     def partial(self) -> Generation:
         """What it was told."""

@@ -23,7 +23,7 @@ from llmmw._strict import has_root, with_root
 from llmmw._tools import Tool, ToolNames
 from llmmw.errors import LLMError, UnsupportedFeature
 
-__all__ = ["answered", "forced", "through_tool"]
+__all__ = ["AnswerOfTool", "answered", "forced", "through_tool"]
 
 
 async def through_tool(call: Call, next: Handler) -> Response:
@@ -38,19 +38,28 @@ async def through_tool(call: Call, next: Handler) -> Response:
     if not isinstance(request, Generate) or not isinstance(output, (JsonSchema, JsonObject)):
         return await next(call)
     asked, name = forced(request)
-    call = call.replace(request=asked)
-    telling = None if call.listener is None else _Telling(name, call.listener)
-    try:
-        response = await next(call if telling is None else call.replace(listener=telling))
-    except LLMError as error:
-        if not isinstance(error.partial, Generation):
-            raise
-        changed = copy.copy(error).with_traceback(error.__traceback__)
-        changed.partial = answered(error.partial, name, is_whole=False)
-        raise changed from error.__cause__
-    if telling is not None:
-        await telling.finish()
-    return answered(response, name) if isinstance(response, Generation) else response
+    return await AnswerOfTool(name)(call.replace(request=asked), next)
+
+
+@attrs.frozen
+class AnswerOfTool:
+    """Makes the answer out of the call of a tool that was forced."""
+
+    name: str
+
+    async def __call__(self, call: Call, next: Handler) -> Response:
+        telling = None if call.listener is None else _Telling(self.name, call.listener)
+        try:
+            response = await next(call if telling is None else call.replace(listener=telling))
+        except LLMError as error:
+            if not isinstance(error.partial, Generation):
+                raise
+            changed = copy.copy(error).with_traceback(error.__traceback__)
+            changed.partial = answered(error.partial, self.name, is_whole=False)
+            raise changed from error.__cause__
+        if telling is not None:
+            await telling.finish()
+        return answered(response, self.name) if isinstance(response, Generation) else response
 
 
 def forced(request: Generate) -> tuple[Generate, str]:

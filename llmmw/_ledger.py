@@ -10,6 +10,12 @@ from typing import Any, ParamSpec, TypeAlias
 
 import attrs
 
+from llmmw._batch_events import BatchJoined as BatchJoined
+from llmmw._batch_events import BatchSplit as BatchSplit
+from llmmw._cache_events import CacheHit as CacheHit
+from llmmw._cache_events import CacheMissed as CacheMissed
+from llmmw._cache_events import CacheStored as CacheStored
+from llmmw._cache_events import StoreFailed as StoreFailed
 from llmmw._events import AnswerRejected as AnswerRejected
 from llmmw._events import AttemptEnded as AttemptEnded
 from llmmw._events import AttemptFirst as AttemptFirst
@@ -29,7 +35,9 @@ from llmmw._events import LimitReached as LimitReached
 from llmmw._events import QueueEntered as QueueEntered
 from llmmw._events import QueueLeft as QueueLeft
 from llmmw._events import StreamRestarted as StreamRestarted
+from llmmw._events import StreamResumed as StreamResumed
 from llmmw._events import TargetChosen as TargetChosen
+from llmmw._events import TargetPassedOver as TargetPassedOver
 from llmmw._events import WaitStarted as WaitStarted
 
 __all__ = [
@@ -38,7 +46,12 @@ __all__ = [
     "AttemptFirst",
     "AttemptSent",
     "AttemptStarted",
+    "BatchJoined",
+    "BatchSplit",
     "BudgetRefused",
+    "CacheHit",
+    "CacheMissed",
+    "CacheStored",
     "CallEnded",
     "CallStarted",
     "CircuitChanged",
@@ -52,8 +65,11 @@ __all__ = [
     "LimitReached",
     "QueueEntered",
     "QueueLeft",
+    "StoreFailed",
     "StreamRestarted",
+    "StreamResumed",
     "TargetChosen",
+    "TargetPassedOver",
     "WaitStarted",
 ]
 

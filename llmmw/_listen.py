@@ -1,9 +1,9 @@
-"""Between a provider and whoever listens: the gate of an attempt, and the builder of an answer."""
+"""Between a provider and whoever listens: the caller's face, and the builder of an answer."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Generator, Mapping
+from typing import Any, Literal
 
 import attrs
 
@@ -32,11 +32,8 @@ from llmmw.errors import ListenerFailed, LLMError, ProtocolError, StreamInterrup
 __all__ = [
     "AnswerSize",
     "CallerListener",
-    "Gate",
     "ResponseBuilder",
-    "at_once",
     "broken_off",
-    "never_told",
 ]
 
 _MOST_BYTES = 64 * 2**20
@@ -59,7 +56,7 @@ class AnswerSize:
             raise ProtocolError(f"the answer is larger than {_MOST_BYTES} bytes")
 
 
-def broken_off(error: LLMError, partial: Response) -> StreamInterrupted:
+def broken_off(error: LLMError, partial: Response | None) -> StreamInterrupted:
     """What a call ends with that was told `partial` before this error, which may be of another
     attempt."""
     if isinstance(error, StreamInterrupted):
@@ -76,6 +73,7 @@ def broken_off(error: LLMError, partial: Response) -> StreamInterrupted:
         partial=partial,
         processed=error.processed,
     )
+    cut.retryable, cut.elsewhere = error.retryable, error.elsewhere
     cut.attempts = error.attempts
     cut.__cause__ = error
     return cut
@@ -101,80 +99,20 @@ class CallerListener:
             error.partial = self._fold.response()
 
 
-def never_told() -> None:
-    """What a gate calls on its first content where nobody wants to know."""
+_Kind = Literal["text", "refusal", "reasoning"]
+_TYPES = {"text": TextPart, "refusal": TextPart, "reasoning": ReasoningPart}
+_NONE = (None, -1)
 
 
-async def at_once(whole: bool) -> bool:
-    """The claim of an attempt that has no rivals."""
-    return True
+class _Done:
+    """Nothing to wait for."""
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return
+        yield
 
 
-@attrs.define(eq=False)
-class Gate:
-    """The listener of one attempt. Holds back what comes before content, so that an attempt that
-    fails early leaves no trace; then passes everything on at once, if its claim is granted.
-
-    `won`: it was, with the first content or with the response. `told`: the caller itself has
-    heard some, and did not agree to hear it again; only that forbids another attempt. With
-    `on_interrupt="buffer"` all is held until `release`.
-    """
-
-    listener: Listener
-    _on_interrupt: str
-    _first: Callable[[], None] = never_told
-    _claim: Callable[[bool], Awaitable[bool]] = at_once
-    came: bool = False
-    """There was content."""
-    won: bool = False
-    told: bool = False
-    passed: bool = False
-    """Something went on to the next listener."""
-    _held: list[Delta] = attrs.field(factory=list)
-    fold: Fold = attrs.field(factory=Fold)
-
-    @classmethod
-    def before(
-        cls,
-        call: Call,
-        first: Callable[[], None] = never_told,
-        claim: Callable[[bool], Awaitable[bool]] = at_once,
-    ) -> Gate:
-        """A gate before the listener of `call`, which must have one."""
-        assert call.listener is not None
-        return cls(call.listener, call.on_interrupt, first, claim)
-
-    async def __call__(self, delta: Delta) -> None:
-        self.fold(delta)
-        if isinstance(delta, Restarted):
-            self._held.clear()
-            if self.passed:
-                await self._pass(delta)
-            return
-        if not self.came and self.fold.anything:
-            self.came = True
-            self._first()
-        if self.came and not self.won:
-            self.won = await self._claim(False)
-        if self.won and self._on_interrupt != "buffer":
-            await self.release()
-            await self._pass(delta)
-        else:
-            self._held.append(delta)
-
-    async def release(self) -> None:
-        """Pass on what is held: the attempt has won, or has its response."""
-        if not self.won:
-            self.won = await self._claim(True)
-        if self._held:
-            held, self._held = self._held, []
-            for delta in held:
-                await self._pass(delta)
-
-    async def _pass(self, delta: Delta) -> None:
-        self.passed = True
-        self.told = self.told or (self._on_interrupt == "error" and self.fold.anything)
-        await self.listener(delta)
+_DONE = _Done()
 
 
 @attrs.define(eq=False)
@@ -190,16 +128,16 @@ class ResponseBuilder:
     provider: str
     model: str = ""
     fold: Fold = attrs.field(factory=Fold)
-    _current: dict[int, tuple[type, bool, int]] = attrs.field(factory=dict)
+    _current: dict[int, tuple[_Kind, int]] = attrs.field(factory=dict)
     _tools: dict[tuple[int, object], int] = attrs.field(factory=dict)
     _count: dict[int, int] = attrs.field(factory=dict)
     _notes: dict[tuple[int, int], Mapping[str, Any]] = attrs.field(factory=dict)
     _started: bool = False
 
-    async def _tell(self, delta: Delta) -> None:
+    def _tell(self, delta: Delta) -> Awaitable[None]:
         self.fold(delta)
-        if self.call.listener is not None:
-            await self.call.listener(delta)
+        listener = self.call.listener
+        return _DONE if listener is None else listener(delta)
 
     async def start(self, *, id: str | None = None, model: str | None = None) -> None:
         """The provider has begun; told once, later calls change nothing."""
@@ -221,22 +159,21 @@ class ResponseBuilder:
         """End the running text or reasoning, if any: what follows is a part of its own."""
         current = self._current.pop(candidate, None)
         if current is not None:
-            await self._end(candidate, current[2])
+            await self._end(candidate, current[1])
 
     async def _end(self, candidate: int, index: int) -> None:
         part = self.fold.whole(index, candidate)
         extra = self._notes.pop((candidate, index), None)
-        if extra is not None and isinstance(part, (TextPart, ReasoningPart)):
+        if extra is not None and isinstance(part, (TextPart, ReasoningPart, ToolCallPart)):
             part = attrs.evolve(part, extra=extra)
         await self._tell(PartEnd(index, part, candidate))
 
-    async def _running(self, kind: type, refusal: bool, part: Part, candidate: int) -> int:
-        """The index of the candidate's running part of this kind; begins one if there is none."""
-        current = self._current.get(candidate)
-        if current is not None and current[:2] == (kind, refusal):
-            return current[2]
+    async def _run(self, kind: _Kind, candidate: int) -> int:
+        """Begin the candidate's running part; its index."""
+        refusal = kind == "refusal"
+        part = ReasoningPart() if kind == "reasoning" else TextPart("", refusal=refusal)
         index = await self._begin(part, candidate)
-        self._current[candidate] = (kind, refusal, index)
+        self._current[candidate] = (kind, index)
         return index
 
     async def text(
@@ -250,8 +187,10 @@ class ResponseBuilder:
     ) -> None:
         """A piece of text."""
         if text or logprobs or citation:
-            part = TextPart("", refusal=refusal)
-            index = await self._running(TextPart, refusal, part, candidate)
+            kind: _Kind = "refusal" if refusal else "text"
+            current, index = self._current.get(candidate, _NONE)
+            if current != kind:
+                index = await self._run(kind, candidate)
             await self._tell(
                 PartDelta(
                     index=index,
@@ -267,7 +206,9 @@ class ResponseBuilder:
     ) -> None:
         """A piece of reasoning, or the signature that ends it."""
         if text or signature:
-            index = await self._running(ReasoningPart, False, ReasoningPart(), candidate)
+            current, index = self._current.get(candidate, _NONE)
+            if current != "reasoning":
+                index = await self._run("reasoning", candidate)
             await self._tell(
                 PartDelta(index=index, candidate=candidate, text=text, signature=signature)
             )
@@ -276,9 +217,9 @@ class ResponseBuilder:
         """Set `extra` of the running text or reasoning part, to be told at its end; whether a
         part of this kind is running."""
         current = self._current.get(candidate)
-        if current is None or current[0] is not kind:
+        if current is None or _TYPES[current[0]] is not kind:
             return False
-        self._notes[candidate, current[2]] = extra
+        self._notes[candidate, current[1]] = extra
         return True
 
     async def tool_call(
@@ -292,11 +233,13 @@ class ResponseBuilder:
         **fields: Any,
     ) -> None:
         """A piece of the tool call that the wire knows by `key`; the first has id and name, and
-        further `fields` of the part."""
+        further `fields` of the part. A later `extra` replaces the first, and is told at its end."""
         place = (candidate, key)
         if place not in self._tools:
             part = ToolCallPart(id=id, name=name, **fields)
             self._tools[place] = await self._begin(part, candidate)
+        elif "extra" in fields:
+            self._notes[candidate, self._tools[place]] = fields["extra"]
         if arguments:
             index = self._tools[place]
             await self._tell(PartDelta(index=index, candidate=candidate, arguments=arguments))

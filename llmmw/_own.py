@@ -11,7 +11,9 @@ def llmmw_middleware() -> list[Spec]:
     return [
         Spec("attempts", "llmmw.policies:Attempts", "retry, fallback and hedge in one plan"),
         Spec("balance", "llmmw.policies:Balance", "spread calls over accounts of a model"),
+        Spec("batch", "llmmw.policies:Batch", "calls at the same time become one request"),
         Spec("breaker", "llmmw.policies:Breaker", "leave a failing target alone for a time"),
+        Spec("cache", "llmmw.policies:Cache", "what was answered once is not asked again"),
         Spec("coalesce", "llmmw.policies:Coalesce", "identical calls in flight share one"),
         Spec("concurrency", "llmmw.policies:Concurrency", "so many calls at once; others wait"),
         Spec("fallback", "llmmw.policies:Fallback", "ask other targets after a failure"),
@@ -25,10 +27,21 @@ def llmmw_middleware() -> list[Spec]:
 
 
 @hookimpl
+def llmmw_stores() -> list[Spec]:
+    """The stores, by the names that policies use."""
+    return [
+        Spec("layers", "llmmw.stores:Layers", "one's own store, and others to read"),
+        Spec("memory", "llmmw.stores:MemoryStore", "in memory, as long as the program runs"),
+        Spec("sqlite", "llmmw.stores:SqliteStore", "in a file, for several processes"),
+    ]
+
+
+@hookimpl
 def llmmw_commands() -> list[Spec]:
     """The commands of `llmmw`."""
     return [
         Spec("ask", "llmmw.cli.ask:ask", "ask one question"),
+        Spec("cache", "llmmw.cli.cache:cache", "look at kept answers, copy and clear them"),
         Spec("check", "llmmw.cli.check:check", "show a configuration and what is doubtful in it"),
         Spec("laws", "llmmw.testing._command:laws", "try the laws of policies on random stacks"),
         Spec("map", "llmmw.cli.map:map_file", "answer a file of questions"),

@@ -11,15 +11,25 @@ import base64
 import difflib
 import hashlib
 import json
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any, TypeVar, cast
 
 import attrs
 
 from llmmw.errors import BadRequest
 
-__all__ = ["canonical_key", "check_names", "default_of", "plain", "restore", "value"]
+__all__ = [
+    "canonical_key",
+    "check_names",
+    "default_of",
+    "key_of_plain",
+    "plain",
+    "restore",
+    "value",
+]
 
 T = TypeVar("T")
 
@@ -50,12 +60,20 @@ def plain(item: object, depth: int = 0) -> Any:
     if isinstance(item, (list, tuple)):
         return [plain(one, depth + 1) for one in item]
     if _KINDS.get(type(item).__name__) is type(item):
-        return {"$kind": type(item).__name__} | {
-            field.name: plain(getattr(item, field.name), depth + 1)
-            for field in attrs.fields(cast("Any", type(item)))
-            if field.init and field.eq and getattr(item, field.name) != default_of(field)
-        }
+        made = {"$kind": type(item).__name__}
+        for name, default in _defaults_of(cast("Any", type(item))):
+            given = getattr(item, name)
+            if given is not default and given != default:
+                made[name] = plain(given, depth + 1)
+        return made
     raise BadRequest(f"{type(item).__name__} has no place in a request: use plain data")
+
+
+@cache
+def _defaults_of(kind: Any) -> list[tuple[str, object]]:
+    """The fields that count, each with its default, which is only compared with."""
+    fields = attrs.fields(kind)
+    return [(field.name, default_of(field)) for field in fields if field.init and field.eq]
 
 
 def default_of(field: attrs.Attribute[Any]) -> object:
@@ -97,8 +115,18 @@ def canonical_key(item: object) -> str:
 
     Equal for equal values, whatever the order of dicts and the Unicode form of texts (NFC).
     """
-    data = _normal(plain(item))
-    return hashlib.blake2b(_encoded(data), digest_size=16).hexdigest()
+    return key_of_plain(plain(item))
+
+
+def key_of_plain(data: Any) -> str:
+    """The `canonical_key` of what has this plain form."""
+    encoded = _encoded(data)
+    if not encoded.isascii() or _FLOAT.search(encoded):  # else `_normal` changes nothing
+        encoded = _encoded(_normal(data))
+    return hashlib.blake2b(encoded, digest_size=16).hexdigest()
+
+
+_FLOAT = re.compile(rb"\.0|\de")
 
 
 def _encoded(data: Any) -> bytes:

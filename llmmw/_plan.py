@@ -10,51 +10,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Protocol, TypeGuard
+from typing import TypeGuard
 
 import attrs
 import trio
 
-from llmmw._attempts import (
-    FallbackTarget,
-    History,
-    Proposer,
-    Record,
-    Start,
-    attempt,
-    begin,
-    restart,
-    verdict,
-    wait,
-)
+from llmmw._attempts import attempt, begin, restart, verdict, wait
 from llmmw._budget import Budget, pay
 from llmmw._call import Call
 from llmmw._chain import Handler
 from llmmw._deltas import Delta, PartDelta, Restarted
-from llmmw._ledger import BudgetRefused, HedgeFired
+from llmmw._history import FallbackTarget, Hedging, History, Proposer, Record, Start
+from llmmw._ledger import BudgetRefused, HedgeFired, TargetPassedOver
 from llmmw._request import Request
 from llmmw._response import Response
+from llmmw._resume import Told, objection
 from llmmw._tasks import open_nursery
 
-__all__ = ["Hedging", "Plan"]
-
-
-class Hedging(Proposer, Protocol):
-    """A policy that may start an attempt beside one that goes on."""
-
-    @property
-    def budget(self) -> Budget:
-        """Every call deposits in it, and it pays for such attempts."""
-
-    @property
-    def cancel_after(self) -> int:
-        """How many deltas the winner must have passed before the others are cancelled."""
-
-    def due(self, history: History) -> float:
-        """When it may want to start one, as far as is known; infinite is never."""
-
-    def learn(self, record: Record, request: Request, now: float) -> None:
-        """An attempt that asked `request` has ended."""
+__all__ = ["Plan"]
 
 
 def _hedges(policy: Proposer) -> TypeGuard[Hedging]:
@@ -64,11 +37,13 @@ def _hedges(policy: Proposer) -> TypeGuard[Hedging]:
 @attrs.frozen(eq=False)
 class Plan:
     """Policies, a budget and a bound, as one middleware. Without a budget, only what a start
-    brings itself is paid from."""
+    brings itself is paid from. `max_resumes` bounds how often an answer is continued."""
 
     policies: Sequence[Proposer]
     budget: Budget | None
     max_attempts: int
+    max_resumes: int = 1
+    hold_back: int = 0
     hedges: Sequence[Hedging] = attrs.field(init=False)
     elsewhere: tuple[FallbackTarget, ...] = attrs.field(init=False)
 
@@ -83,7 +58,10 @@ class Plan:
     async def __call__(self, call: Call, next: Handler) -> Response:
         now = trio.current_time()
         target = call.request.model
-        history = History(call.request, elsewhere=self.elsewhere)
+        history = History(call.request, elsewhere=self.elsewhere, hold_back=self.hold_back)
+        if call.on_interrupt == "resume" and call.listener is not None:
+            history.said = Told(call)
+            call = call.replace(listener=history.said)
         for budget in (self.budget, *(hedge.budget for hedge in self.hedges)):
             if budget is not None:
                 budget.deposit(target, now)
@@ -115,16 +93,36 @@ class Plan:
         history.refused.clear()
         while starts := list(self._proposals(self.policies, history, now)):
             start = min(starts, key=lambda s: (s.last_resort, max(s.at, now)))
+            if self._passes_over(call, start, history):
+                continue
             paid = self.paid(call, start, history)
             if paid is not None:
                 return paid
             history.refused.add(start.target)
         return None
 
-    def beside(self, history: History) -> Start | None:
+    def beside(self, call: Call, history: History) -> Start | None:
         """The next attempt beside those that go on, not paid for yet; or `None`."""
-        starts = self._proposals(self.hedges, history, trio.current_time())
-        return min(starts, key=lambda start: start.at, default=None)
+        while starts := list(self._proposals(self.hedges, history, trio.current_time())):
+            start = min(starts, key=lambda start: start.at)
+            if not self._passes_over(call, start, history):
+                return start
+        return None
+
+    def _passes_over(self, call: Call, start: Start, history: History) -> bool:
+        """Whether the target can't serve what it would be asked; it is looked at once."""
+        target, said = start.target, history.said
+        looked = (target, said is not None and said.begun)
+        if looked in history.fit:
+            return False
+        why = objection(call, start.request, said, first=history.new(target))
+        if not why:
+            history.fit.add(looked)
+            return False
+        history.passed_over.add(target)
+        parent = call.attempt.number
+        call.ledger.write(TargetPassedOver, trio.current_time(), target, why, parent)
+        return True
 
     def due(self, history: History) -> float:
         """When the next attempt beside those that go on may be wanted; infinite is never."""
@@ -135,15 +133,18 @@ class Plan:
     ) -> Iterator[Start]:
         history.latest = trio.current_effective_deadline()
         records = history.records
-        told = any(record.told for record in records)
-        if told or sum(record.counts for record in records) >= self.max_attempts:
+        if any(record.told for record in records) and not self._resumable(history):
+            return
+        if sum(record.counts for record in records) >= self.max_attempts:
             return
         for policy in policies:
             start = policy.propose(history, now)
-            if start is None or start.target in history.refused:
-                continue
-            if max(start.at, now) < history.latest:
+            if start is not None and history.open(start.target, max(start.at, now)):
                 yield start
+
+    def _resumable(self, history: History) -> bool:
+        said, requests = history.said, history.requests.values()
+        return said is not None and said.resumable(requests, self.max_resumes)
 
     def paid(self, call: Call, start: Start, history: History) -> Start | None:
         """The same start once its tokens are taken, or `None`: refused. A first visit to a target
@@ -199,8 +200,7 @@ class _Race:
         silent = call.listener is None
         self.heard = call.listening(_unheard) if silent else call
         # After something was told for good no other attempt helps, so none is kept.
-        firm = self.heard.on_interrupt == "error"
-        self.keep = 0 if firm else max(hedge.cancel_after for hedge in self.plan.hedges)
+        self.keep = 0 if self.heard.firm else max(hedge.cancel_after for hedge in self.plan.hedges)
         if self.keep:
             self.heard = call.listening(self._tell)
 
@@ -239,7 +239,7 @@ class _Race:
         if due > trio.current_time():
             await self._wait_news(due)
             return None
-        start = self.plan.beside(self.history)
+        start = self.plan.beside(self.call, self.history)
         if start is None:
             await self._wait_news()
             return None

@@ -146,7 +146,7 @@ class Prices:
         return usage if cost is None else attrs.evolve(usage, cost=cost)
 
 
-def prices_of(given: GivenPrices | None) -> Prices:
+def prices_of(given: GivenPrices | None, where: str = "prices") -> Prices:
     """The built-in prices, after those given.
 
     Raises:
@@ -155,7 +155,7 @@ def prices_of(given: GivenPrices | None) -> Prices:
     if given is None:
         return built_in_prices()
     if isinstance(given, Mapping):
-        rows = tuple(Price.of(str(model), row, "prices") for model, row in given.items())
+        rows = tuple(Price.of(str(model), row, where) for model, row in given.items())
     else:
         rows = tuple(_rows(Path(given)))
     return Prices((*rows, *(r for r in built_in_prices().rows if not _covered(r, rows))))

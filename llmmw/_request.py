@@ -28,6 +28,7 @@ __all__ = [
     "check_names",
     "conversation",
     "generate_of",
+    "parameter_names",
 ]
 
 R = TypeVar("R", bound="Request")
@@ -43,16 +44,19 @@ class Request:
     """Labels for whoever looks at calls; no part of a cache's key."""
     extra: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict, hash=False)
     """Fields for one provider, by its name, merged last into what it is sent."""
-    unsupported: Literal["error", "drop"] = "error"
-    """What happens to a parameter that the target can't honour: an `UnsupportedFeature`, or the
-    call goes on without it and the response carries a warning."""
+    unsupported: Literal["error", "drop", "emulate"] = "error"
+    """What happens to a parameter that the target can't honour: an `UnsupportedFeature`; or the
+    call goes on without it (`drop`); or llmmw does what the target can't (`emulate`: `output` by
+    instructions, `n` by several calls, `stop_sequences` by cutting the text) and all else is an
+    error. The response of the last two carries a warning."""
 
     def _check_shapes(self) -> None:
         """Raise `BadRequest` for fields of every request that have another shape."""
         if not isinstance(self.model, str):
             raise BadRequest(f'model={self.model!r}: expected "provider:model"')
-        if self.unsupported not in ("error", "drop"):
-            raise BadRequest(f"unsupported={self.unsupported!r}: expected 'error' or 'drop'")
+        if self.unsupported not in ("error", "drop", "emulate"):
+            expected = "'error', 'drop' or 'emulate'"
+            raise BadRequest(f"unsupported={self.unsupported!r}: expected {expected}")
         for name in ("metadata", "extra"):
             if not isinstance(getattr(self, name), Mapping):
                 raise BadRequest(f"{name}={getattr(self, name)!r}: expected an object")
@@ -208,6 +212,11 @@ _PARAMETERS = tuple(
     for field in attrs.fields(Generate)
     if field.name not in {"model", "metadata", "extra", "unsupported", "messages"}
 )
+
+
+def parameter_names() -> tuple[str, ...]:
+    """The optional parameters of `Generate`, `prompt` among them."""
+    return _PARAMETERS
 
 
 @value

@@ -9,13 +9,16 @@ from typing import Any
 import attrs
 import trio
 
+from llmmw._abilities import Abilities
 from llmmw._call import Call
-from llmmw._capabilities import Capabilities, honour
+from llmmw._capabilities import Capabilities
+from llmmw._chain import Handler, chain
 from llmmw._plugins import Plugins
 from llmmw._prices import Price, Prices, built_in_prices
 from llmmw._provider import Provider
 from llmmw._request import Request
 from llmmw._response import Response
+from llmmw._serve import served
 from llmmw._tasks import Host, Task
 from llmmw.errors import (
     BadRequest,
@@ -64,6 +67,7 @@ class Router:
         options: options of installed providers, by their name; with `use`, of an account of
             that provider under a name of its own.
         prices: the client's own; default: the built-in ones.
+        abilities: what the user says that targets can do.
     """
 
     host: Host
@@ -71,9 +75,10 @@ class Router:
     plugins: Plugins | None = None
     options: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
     prices: Prices | None = None
+    abilities: Abilities = attrs.field(factory=Abilities)
     _opened: dict[str, _Open] = attrs.field(factory=dict, init=False)
     _made: dict[str, Provider] = attrs.field(factory=dict, init=False)
-    _abilities: dict[str, Capabilities] = attrs.field(factory=dict, init=False)
+    _able: dict[str, Capabilities] = attrs.field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.host.price = self.price
@@ -87,14 +92,17 @@ class Router:
         try:
             if opened is None or not opened.ready.is_set():
                 opened = await self._open(name, colon, request)
-            asked, warnings = honour(request, self.able(request.model), request.model)
+            asked, around, warnings = served(request, self.able(request.model), request.model)
             if asked is not request:
                 call = call.replace(request=asked)
             if opened.provider.marks_sent:
                 call.attempt.hold_limits()
             else:
                 call.attempt.mark_sent(call.ledger)
-            response = await opened.provider(call)
+            handler: Handler = opened.provider
+            if around:
+                handler = chain(*around, provider=handler)
+            response = await handler(call)
         except LLMError as error:
             error.provider = error.provider or name
             error.model = error.model or model
@@ -113,19 +121,22 @@ class Router:
 
     def able(self, target: str) -> Capabilities:
         """What a target can do, asked once. Raises as a call of it would."""
-        found = self._abilities.get(target)
+        found = self._able.get(target)
         if found is None:
             name, _, model = target.partition(":")
             found = self._find(name).capabilities(model)
-            if len(self._abilities) < _MANY:
-                self._abilities[target] = found
+            row = self.abilities.row(target) or self.abilities.row(f"{self._use(name)}:{model}")
+            if row is not None:
+                found = row.over(found)
+            if len(self._able) < _MANY:
+                self._able[target] = found
         return found
 
     def objection(self, request: Request) -> str:
         """Why the target of a request can't serve it, or nothing. What else is wrong with it
         shows when it is asked."""
         try:
-            honour(request, self.able(request.model), request.model)
+            served(request, self.able(request.model), request.model)
         except UnsupportedFeature as error:
             return error.message
         except Exception:
@@ -139,9 +150,12 @@ class Router:
         found = table.row(target)
         if found is None:
             name, _, model = target.partition(":")
-            use = str(self.options.get(name, {}).get("use", name))
-            found = table.row(f"{use}:{model}") or self._find(name).price(model)
+            found = table.row(f"{self._use(name)}:{model}") or self._find(name).price(model)
         return found
+
+    def _use(self, name: str) -> str:
+        """The provider whose account a name is."""
+        return str(self.options.get(name, {}).get("use", name))
 
     async def _open(self, name: str, colon: str, request: Request) -> _Open:
         if not colon:
@@ -176,9 +190,9 @@ class Router:
         for provider in self.providers:
             if provider.name == name:
                 return provider
-        if name not in self._made:
-            self._made[name] = self._make(name)
-        return self._made[name]
+        made = self._made.get(name)
+        # Other threads ask what targets can do; the first to have made a provider has made it.
+        return self._made.setdefault(name, self._make(name)) if made is None else made
 
     def _make(self, name: str) -> Provider:
         if self.plugins is None:

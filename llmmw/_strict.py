@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-__all__ = ["has_root", "strict_form", "with_root"]
+__all__ = ["DECIMAL", "has_root", "strict_form", "with_root"]
 
 Schema: TypeAlias = Mapping[str, Any]
 
@@ -20,7 +20,8 @@ _KNOWN = {
     *("format", "minItems", "maxItems", "items", "properties", "required", "additionalProperties"),
 }
 _FORMATS = {"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"}
-_DECIMAL = r"^-?\d+(\.\d+)?$"
+DECIMAL = r"^-?\d+(\.\d+)?$"
+"""Texts that are decimal numbers; such a host does not know the format."""
 _NAMES = {str: "string", bool: "boolean", int: "integer", type(None): "null"}
 _AT = "#/$defs/"
 
@@ -92,7 +93,7 @@ def _format(schema: Schema) -> dict[str, Any]:
     if form is None:
         return {}
     if form == "decimal" and "pattern" not in schema:
-        return {"pattern": _DECIMAL}
+        return {"pattern": DECIMAL}
     if form in _FORMATS:
         return {"format": form}
     raise _Unknown

@@ -17,6 +17,7 @@ from llmmw._instrument import Instrument, tell_all
 from llmmw._ledger import Event
 from llmmw._prices import Price, built_in_prices
 from llmmw._request import Request
+from llmmw._store import only_given
 
 __all__ = ["Host", "Task", "open_host", "open_nursery", "unstopped"]
 
@@ -141,6 +142,8 @@ class Host:
     random: random.Random = attrs.field(factory=lambda: random.Random())  # noqa: S311 (jitter)
     price: Callable[[str], Price | None] = lambda target: built_in_prices().row(target)
     """What a target costs; with a client, by its own prices too."""
+    make_store: Callable[..., Any] = only_given
+    """Makes a store of its name, options and first argument; with a client, by its registry."""
     able: Callable[[str], Capabilities] = lambda target: Capabilities()
     """What a target can do; without a client, nobody knows."""
     objection: Callable[[Request], str] = lambda request: ""

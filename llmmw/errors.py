@@ -142,7 +142,7 @@ class ContextWindowExceeded(BadRequest):
 
 class UnsupportedFeature(BadRequest):
     """The target can't honour a parameter or a kind of request. Leave it out, pass
-    `unsupported="drop"`, or ask another target."""
+    `unsupported="drop"` or `"emulate"`, or ask another target."""
 
     elsewhere = True
 

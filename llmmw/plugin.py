@@ -1,28 +1,33 @@
 """The door for authors of plugins: all that a provider or a middleware is made of."""
 
-from llmmw._attempts import History as History
-from llmmw._attempts import Proposer as Proposer
-from llmmw._attempts import Record as Record
-from llmmw._attempts import Start as Start
 from llmmw._call import Attempt as Attempt
 from llmmw._call import Call as Call
 from llmmw._call import Listener as Listener
 from llmmw._capabilities import Capabilities as Capabilities
+from llmmw._capabilities import Media as Media
+from llmmw._capabilities import Output as Output
 from llmmw._capabilities import honour as honour
 from llmmw._chain import Handler as Handler
 from llmmw._chain import Middleware as Middleware
 from llmmw._deltas import Fold as Fold
 from llmmw._deltas import deltas_of as deltas_of
+from llmmw._gate import Gate as Gate
+from llmmw._history import History as History
+from llmmw._history import Proposer as Proposer
+from llmmw._history import Record as Record
+from llmmw._history import Start as Start
 from llmmw._hookspecs import Spec as Spec
 from llmmw._hookspecs import hookimpl as hookimpl
 from llmmw._ledger import DownloadProgress as DownloadProgress
 from llmmw._ledger import Event as Event
 from llmmw._ledger import Ledger as Ledger
-from llmmw._listen import Gate as Gate
 from llmmw._listen import ResponseBuilder as ResponseBuilder
 from llmmw._map_text import MapText as MapText
 from llmmw._prices import built_in_prices as built_in_prices
 from llmmw._provider import Provider as Provider
+from llmmw._store import Store as Store
+from llmmw._store import Stored as Stored
+from llmmw._store import StoreError as StoreError
 from llmmw._tasks import Host as Host
 from llmmw._tasks import Task as Task
 from llmmw._tasks import open_nursery as open_nursery
@@ -41,13 +46,18 @@ __all__ = [
     "Ledger",
     "Listener",
     "MapText",
+    "Media",
     "Middleware",
+    "Output",
     "Proposer",
     "Provider",
     "Record",
     "ResponseBuilder",
     "Spec",
     "Start",
+    "Store",
+    "StoreError",
+    "Stored",
     "Task",
     "built_in_prices",
     "deltas_of",

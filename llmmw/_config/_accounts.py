@@ -5,17 +5,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Literal
 
 import attrs
 
+from llmmw._abilities import abilities_of
+from llmmw._capabilities import Capabilities
 from llmmw._chain import Middleware
 from llmmw._config._file import Config
 from llmmw._plugins import Plugins
 from llmmw._secret import Secret, guarded
 from llmmw.errors import ConfigError, LLMError, PluginError
 
-__all__ = ["Account", "accounts_of", "layers_in", "targets_of"]
+__all__ = ["Account", "able_targets", "accounts_of", "layers_in", "models_of", "targets_of"]
 
 
 @attrs.frozen(kw_only=True)
@@ -59,13 +62,31 @@ def targets_of(layer: object) -> Iterator[str]:
             yield model
 
 
+def models_of(config: Config) -> list[str]:
+    """The targets that a configuration names: its model, and those of its layers."""
+    models = [config.model] if config.model else []
+    for layer in config.stack or ():
+        models += [m for one in (layer, *layers_in(layer)) for m in targets_of(one)]
+    return list(dict.fromkeys(models))
+
+
+def able_targets(config: Config, plugins: Plugins) -> dict[str, Capabilities]:
+    """What each target can do that a configuration names, where its provider can be made."""
+    table, found = abilities_of(config.capabilities), {}
+    for target in models_of(config):
+        name, _, model = target.partition(":")
+        options = {"name": name, **config.options.get(name, {})}
+        use = str(options.pop("use", name))
+        with suppress(ConfigError, LLMError, PluginError):
+            can = plugins.make("provider", use, options).capabilities(model)
+            row = table.row(target) or table.row(f"{use}:{model}")
+            found[target] = can if row is None else row.over(can)
+    return found
+
+
 def accounts_of(config: Config, plugins: Plugins) -> tuple[Account, ...]:
     """Every account that the model, a layer or the options name, in this order."""
-    stack = config.stack or ()
-    models = [config.model] if config.model else []
-    for layer in stack:
-        models += [m for one in (layer, *layers_in(layer)) for m in targets_of(one)]
-    names = dict.fromkeys([model.partition(":")[0] for model in models])
+    names = dict.fromkeys([model.partition(":")[0] for model in models_of(config)])
     names.update(dict.fromkeys(config.options))
     return tuple(_account(name, config.options.get(name, {}), plugins) for name in names)
 

@@ -22,6 +22,7 @@ from llmmw._plugins import Plugins
 from llmmw._secret import Secret
 from llmmw.policies import (
     Balance,
+    Batch,
     Breaker,
     Coalesce,
     Concurrency,
@@ -146,6 +147,19 @@ def _coalesce_inside(subject: Subject) -> Found:
             else:
                 continue
             yield f"{one} shares {what}; put it outside of that", [other, one]
+
+
+def _batch_inside(subject: Subject) -> Found:
+    """A `Batch` stands inside of a limit, which then has each call take a place, or pay, by
+    itself, and lets no more into one batch than it lets through at once."""
+    for one in subject.top:
+        for other in subject.top[: one.at] if isinstance(one.layer, Batch) else ():
+            if isinstance(other.layer, (Concurrency, RateLimit)):
+                yield (
+                    f"{other} is met by each call before {one} puts them together; put it inside "
+                    "of that, so that a batch is one request to it",
+                    [other, one],
+                )
 
 
 def _balance_misplaced(subject: Subject) -> Found:
@@ -288,6 +302,7 @@ RULES: Mapping[str, Callable[[Subject], Found]] = {
     "held-while-waiting": _held_while_waiting,
     "breaker-outside": _breaker_outside,
     "coalesce-inside": _coalesce_inside,
+    "batch-inside": _batch_inside,
     "balance-misplaced": _balance_misplaced,
     "balance-waits": _balance_waits,
     "limit-never-reached": _limit_never_reached,

@@ -23,6 +23,14 @@ A file says in tables what a program says in calls, with the same names and opti
     use = "openai"
     api_key = "file:~/second.key"
 
+    [capabilities."second:my-*"]        # what targets can do; see `Client(capabilities=…)`
+    can = ["tools", "image"]
+    cannot = ["n"]
+
+    [prices."second:my-*"]              # what they cost; see `Client(prices=…)`
+    input = "0.25"
+    output = 2
+
 The file is the one that is named, else that in `LLMMW_CONFIG`, else `llmmw/config.toml` in the
 user's configuration folder, if it exists. A file in the working directory is never read by
 itself: its `base_url` would be sent your key.
@@ -38,12 +46,14 @@ from typing import Any
 
 import attrs
 
+from llmmw._abilities import abilities_of
 from llmmw._chain import Middleware
 from llmmw._config._place import Place
 from llmmw._config._read import Reader
 from llmmw._config._toml import lines
 from llmmw._config._write import Writer
 from llmmw._plugins import Plugins
+from llmmw._prices import prices_of
 from llmmw._secret import guarded
 from llmmw.errors import ConfigError
 
@@ -51,10 +61,16 @@ __all__ = ["Config", "client_arguments", "config_path", "load_config", "to_toml"
 
 _MOST_BYTES = 1_000_000
 _DEEPEST = 32
+_ROWS = ("capabilities", "prices")
+"""Tables of rows by the targets they are for."""
 
 
 def _stack(given: Sequence[Middleware] | None) -> tuple[Middleware, ...] | None:
     return None if given is None else tuple(given)
+
+
+def _rows(given: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {target: dict(row) for target, row in given.items()}
 
 
 def _guarded(given: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -70,6 +86,8 @@ class Config:
         stack: the layers, outermost first; default: `default_stack(model)`.
         options: options of installed providers by their name. A name of your own with `use`, as
             `{"second": {"use": "openai", …}}`, is another account of a provider.
+        capabilities: what targets can do, by target, as for `Client`.
+        prices: what targets cost, by target, as for `Client`.
         path: the file it was read from.
     """
 
@@ -78,6 +96,10 @@ class Config:
     options: Mapping[str, Mapping[str, Any]] = attrs.field(
         factory=dict, converter=_guarded, hash=False
     )
+    capabilities: Mapping[str, Mapping[str, Any]] = attrs.field(
+        factory=dict, converter=_rows, hash=False
+    )
+    prices: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict, converter=_rows, hash=False)
     path: Path | None = attrs.field(default=None, eq=False)
 
     def __attrs_post_init__(self) -> None:
@@ -96,7 +118,10 @@ def client_arguments(
         source = load_config(source, plugins=overrides.get("plugins"))
     named = tuple(targets) or ((source.model,) if source.model else ())
     stack = source.stack if len(named) < 2 else None
-    return named, {"stack": stack, "options": source.options, **overrides}
+    given = {"options": source.options, "capabilities": source.capabilities}
+    if source.prices:
+        given["prices"] = source.prices
+    return named, {"stack": stack, **given, **overrides}
 
 
 def config_path() -> Path | None:
@@ -152,7 +177,19 @@ def _config_of(found: Path, plugins: Plugins) -> Config:
         name: reader.provider(name, given, place / "providers" / name)
         for name, given in tables.get("providers", {}).items()
     }
-    return Config(model=model, stack=stack, options=options, path=found)
+    rows = {name: _table(tables, name, place) for name in _ROWS}
+    abilities_of(rows["capabilities"], str(found))
+    if rows["prices"]:
+        prices_of(rows["prices"], str(found))
+    return Config(model=model, stack=stack, options=options, path=found, **rows)
+
+
+def _table(tables: Mapping[str, Any], name: str, place: Place) -> dict[str, Any]:
+    """The rows of a table by targets; what is wrong in a row says who reads it."""
+    given = tables.get(name, {})
+    if not isinstance(given, dict):
+        raise (place / name).wrong(given, f'tables, each [{name}."provider:model"]')
+    return given
 
 
 def _tables_of(path: Path) -> tuple[dict[str, Any], str]:
@@ -181,8 +218,8 @@ def _tables_of(path: Path) -> tuple[dict[str, Any], str]:
     if not isinstance(tables.get("providers", {}), dict):
         return {}, f"{path}: providers: expected tables, each [providers.NAME]"
     # What layers put into a request may be named so, too, and is no secret: prompt_cache_key.
-    stack = {"stack": tables["stack"]} if "stack" in tables else {}
-    return guarded(tables) | stack, ""
+    open_ = {name: tables[name] for name in ("stack", *_ROWS) if name in tables}
+    return guarded(tables) | open_, ""
 
 
 def _opened_at_once(path: str, flags: int) -> int:
@@ -232,6 +269,9 @@ def to_toml(configured: Config | Sequence[Middleware], *, plugins: Plugins | Non
                 name: writer.provider(name, given, place / "providers" / name)
                 for name, given in config.options.items()
             }
+        for name in _ROWS:
+            if rows := getattr(config, name):
+                tables[name] = writer.rows(rows, place / name)
     except RecursionError:
         raise ConfigError("a value that holds itself can't be written") from None
     _check_depth(tables, place)

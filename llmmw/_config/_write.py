@@ -63,6 +63,10 @@ class Writer:
             for key, one in sorted(options.items(), key=lambda item: item[0] != "use")
         }
 
+    def rows(self, rows: Mapping[str, Any], place: Place) -> dict[str, Any]:
+        """Rows by the targets they are for."""
+        return {target: self._value(row, place / target) for target, row in rows.items()}
+
     def _options(self, item: Any, place: Place) -> dict[str, Any]:
         """What an instance was given and is not the default, by the names of the options."""
         found: dict[str, Any] = {}

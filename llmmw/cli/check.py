@@ -10,8 +10,9 @@ import attrs
 import click
 import orjson
 
+from llmmw._abilities import row_of
 from llmmw._chain import Middleware, describe
-from llmmw._config._accounts import Account, accounts_of
+from llmmw._config._accounts import Account, able_targets, accounts_of
 from llmmw._config._advice import Advice, advise, bound_of
 from llmmw._config._file import Config, load_config, to_toml
 from llmmw._config._place import Place
@@ -65,7 +66,8 @@ def check(
         layers = [_table(layer, writer) for layer in whole.stack or ()]
         shown = _json if as_json else _page
         bounds = [bound_of(layer) for layer in whole.stack or ()]
-        view = View(found, layers, bounds, accounts_of(whole, plugins), warnings)
+        able = {target: row_of(can) for target, can in able_targets(whole, plugins).items()}
+        view = View(found, layers, bounds, accounts_of(whole, plugins), able, warnings)
         click.echo(shown(view), nl=False)
     if not as_json:
         for one in warnings:
@@ -77,12 +79,13 @@ def check(
 @attrs.frozen
 class View:
     """What is shown: the configuration; its layers as tables, and how many attempts each makes;
-    its providers; the warnings."""
+    its providers; what its targets can do, as rows of a file say it; the warnings."""
 
     config: Config
     layers: list[dict[str, Any]]
     bounds: list[int]
     accounts: tuple[Account, ...]
+    able: dict[str, dict[str, Any]]
     warnings: tuple[Advice, ...]
 
 
@@ -100,6 +103,7 @@ def _json(view: View) -> str:
         "model": view.config.model,
         "stack": view.layers,
         "providers": [attrs.asdict(one) for one in view.accounts],
+        "capabilities": view.able,
         "warnings": [attrs.asdict(one) for one in view.warnings],
     }
     option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
@@ -116,7 +120,16 @@ def _page(view: View) -> str:
         first, *others = _shown(layer, f"at most {bound} attempts" if bound > 1 else "")
         rows += [f"  {at:<3} {first}", *(f"        {line}" for line in others)]
     rows += ["providers", *map(_told, view.accounts)] if view.accounts else []
+    able = [_able(target, row) for target, row in view.able.items() if row]
+    rows += ["targets", *able] if able else []
     return tame("".join(f"{row}\n" for row in rows))
+
+
+def _able(target: str, row: Mapping[str, Any]) -> str:
+    """What a target can't do, which is the shorter list, and its limits."""
+    words = f"can't {', '.join(row['cannot'])}" if "cannot" in row else ""
+    limits = (f"{name.replace('_', ' ')} {row[name]}" for name in row if name.endswith("_limit"))
+    return f"  {target}  {'; '.join(filter(None, [words, *limits]))}".rstrip()
 
 
 def _shown(layer: Mapping[str, Any], note: str) -> Iterator[str]:

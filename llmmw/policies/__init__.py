@@ -1,10 +1,15 @@
 """Policies: middleware about failure, time, cost or load, one idea a file."""
 
-from llmmw._attempts import FallbackTarget as FallbackTarget
 from llmmw._budget import Budget as Budget
+from llmmw._history import FallbackTarget as FallbackTarget
 from llmmw.policies.attempts import Attempts as Attempts
 from llmmw.policies.balance import Balance as Balance
+from llmmw.policies.batch import Batch as Batch
+from llmmw.policies.batch_function import batched as batched
 from llmmw.policies.breaker import Breaker as Breaker
+from llmmw.policies.cache import Cache as Cache
+from llmmw.policies.cache import CacheMode as CacheMode
+from llmmw.policies.cache import cache_mode as cache_mode
 from llmmw.policies.coalesce import Coalesce as Coalesce
 from llmmw.policies.concurrency import Concurrency as Concurrency
 from llmmw.policies.fallback import Fallback as Fallback
@@ -18,8 +23,11 @@ from llmmw.policies.timeout import Timeout as Timeout
 __all__ = [
     "Attempts",
     "Balance",
+    "Batch",
     "Breaker",
     "Budget",
+    "Cache",
+    "CacheMode",
     "Coalesce",
     "Concurrency",
     "Fallback",
@@ -30,4 +38,6 @@ __all__ = [
     "RateLimit",
     "Retry",
     "Timeout",
+    "batched",
+    "cache_mode",
 ]

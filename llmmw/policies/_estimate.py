@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from llmmw._messages import Message
 from llmmw._parts import MediaPart, OpaquePart, Part, ReasoningPart, TextPart, ToolResultPart
 from llmmw._request import CountTokens, Embed, Generate, Request, Score
+from llmmw._together import Together
 
 __all__ = ["input_estimate", "output_estimate"]
 
@@ -29,11 +30,15 @@ def input_estimate(request: Request) -> int:
         return sum(map(_text, request.inputs))
     if isinstance(request, Score):
         return _text(request.prompt) + sum(map(_text, request.options))
+    if isinstance(request, Together):
+        return sum(map(input_estimate, request.requests))
     return 0
 
 
 def output_estimate(request: Request, default: int) -> int:
     """What a request bounds its answers to, else `default` an answer; others generate nothing."""
+    if isinstance(request, Together):
+        return sum(output_estimate(one, default) for one in request.requests)
     if not isinstance(request, Generate):
         return 0
     each = default if request.max_output_tokens is None else request.max_output_tokens

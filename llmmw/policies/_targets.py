@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from llmmw._attempts import FallbackTarget
+from llmmw._history import FallbackTarget
 from llmmw._request import CountTokens, Embed, Generate, Score
 from llmmw.errors import ConfigError
 

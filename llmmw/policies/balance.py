@@ -30,12 +30,14 @@ from typing import Any, Literal, TypeAlias
 import attrs
 import trio
 
-from llmmw._attempts import aimed
 from llmmw._call import Call, Listener
 from llmmw._chain import Handler
-from llmmw._deltas import Delta, PartDelta, PartEnd
-from llmmw._ledger import TargetChosen
+from llmmw._deltas import Delta, PartDelta, PartEnd, ResponseStart
+from llmmw._history import aimed
+from llmmw._ledger import TargetChosen, TargetPassedOver
+from llmmw._request import Request
 from llmmw._response import Response
+from llmmw._resume import objection
 from llmmw.errors import (
     AuthenticationFailed,
     CallShed,
@@ -50,6 +52,7 @@ from llmmw.errors import (
     RateLimited,
     ServerError,
     StreamInterrupted,
+    UnsupportedFeature,
 )
 from llmmw.policies import _options
 from llmmw.policies._choice import Choice, Chooser, Visit
@@ -92,7 +95,8 @@ class Balance:
     target. So put it inside of the attempts, and outside of limits that each target has for
     itself; and name the targets in the `Fallback`, too, so that a failure waits for nothing.
 
-    A target that sheds a call before anything was told is passed over at once. One that failed
+    A target that sheds a call before anything was told is left at once for another, and one that
+    can't serve the request is passed over. One that failed
     is excluded for a time: the provider's, if it told one; a longer one after
     `AuthenticationFailed`, `NotFound` and `QuotaExhausted`. What is wrong with the request itself
     excludes nothing.
@@ -188,33 +192,55 @@ class Balance:
             return await next(call)
         used, shed = _used(call), set[str]()
         heard = _Heard(call.listener)
+        refusal: LLMError | None = None
         while True:
-            choice = self._choose(call, used, shed)
+            found = self._choose(call, used, shed)
+            if found is None:
+                raise refusal or UnsupportedFeature(
+                    f"none of the targets can serve the request: {', '.join(shed)}"
+                )
+            choice, request = found
+            asked = call if request is call.request else call.replace(request=request)
             try:
-                return await self._ask(call, next, choice, heard)
+                return await self._ask(asked, next, choice, heard)
             except CallShed as error:
+                refusal = error
                 shed.add(choice.member.name)
                 begun = heard.anything or error.attempts
                 late = trio.current_time() >= trio.current_effective_deadline()
                 if begun or late or shed.issuperset(self._chooser.members):
                     raise
 
-    def _choose(self, call: Call, used: Mapping[str, int], shed: set[str]) -> Choice:
+    def _choose(
+        self, call: Call, used: Mapping[str, int], shed: set[str]
+    ) -> tuple[Choice, Request] | None:
+        """Where to go with what, but to none that shed the call or can't serve it."""
         source = call.host.random if call.host is not None else random
         now = trio.current_time()
-        found = self._chooser.choose(now, source.random, used, shed)
+        while True:
+            found = self._chooser.choose(now, source.random, used, shed)
+            target = found.member.name
+            request = self._request(target, call.request)
+            why = objection(call, request, first=target not in used)
+            if not why:
+                break
+            call.ledger.write(TargetPassedOver, now, target, why, call.attempt.number)
+            shed.add(target)
+            if shed.issuperset(self._chooser.members):
+                return None
         other = found.other.name if found.other is not None else ""
-        fields = (found.member.name, found.why, found.cost, other, found.other_cost)
+        fields = (target, found.why, found.cost, other, found.other_cost)
         call.ledger.write(TargetChosen, now, *fields, call.attempt.number)
-        return found
+        return found, request
+
+    def _request(self, name: str, original: Request) -> Request:
+        target = self._asks[name]
+        same = name == original.model and isinstance(target, str)
+        return original if same else aimed(target, original)
 
     async def _ask(self, call: Call, next: Handler, choice: Choice, heard: _Heard) -> Response:
-        chooser, name = self._chooser, choice.member.name
-        listener = None if call.listener is None else heard
-        if name == call.request.model and isinstance(self._asks[name], str):
-            inner = call.replace(listener=listener)
-        else:
-            inner = call.replace(request=aimed(self._asks[name], call.request), listener=listener)
+        chooser = self._chooser
+        inner = call if call.listener is None else call.replace(listener=heard)
         visit = chooser.enter(choice, trio.current_time())
         try:
             response = await next(inner)
@@ -257,7 +283,7 @@ class _Heard:
     anything: bool = False
 
     async def __call__(self, delta: Delta) -> None:
-        self.anything = True
+        self.anything = self.anything or not isinstance(delta, ResponseStart)
         if self.first is None and (
             isinstance(delta, PartEnd) or (isinstance(delta, PartDelta) and delta.content)
         ):

@@ -87,8 +87,8 @@ class Coalesce:
     comes, the one of them that has waited longest pays; to the others it is `joined`.
 
     Where an answer breaks off, a retry inside begins it anew, and `on_interrupt` of each call says
-    what that means to it: with `error`, a call that was told something gets `StreamInterrupted`
-    as soon as the answer begins anew, and the others go on.
+    what that means to it: with `error`, and with `resume`, a call that was told something gets
+    `StreamInterrupted` as soon as the answer begins anew, and the others go on.
     """
 
     _flights: Flights = attrs.field(factory=Flights, init=False, eq=False, repr=False)

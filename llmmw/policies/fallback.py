@@ -18,10 +18,10 @@ from typing import Any
 
 import attrs
 
-from llmmw._attempts import FallbackTarget, History, Start, aimed
 from llmmw._budget import Budget
 from llmmw._call import Call
 from llmmw._chain import Handler
+from llmmw._history import FallbackTarget, History, Start, aimed
 from llmmw._plan import Plan
 from llmmw._request import Request
 from llmmw._response import Response
@@ -77,13 +77,14 @@ class Fallback:
         return len(self.targets) + sum(len(targets) for targets in self.on.values())
 
     def propose(self, history: History, now: float) -> Start | None:
-        """The first target that was not asked yet and that the last error allows."""
+        """The first target that was neither asked nor passed over and that the last error
+        allows."""
         if not history.failures:
             return None
         error = history.failures[-1].error
         assert error is not None
         for request in self._allowed(error, history.request):
-            if request.model not in history.requests:
+            if history.new(request.model):
                 last = self.order == "per-target"
                 return Start(request.model, now, "fallback", request, last_resort=last)
         return None

@@ -21,10 +21,10 @@ from typing import Any
 
 import attrs
 
-from llmmw._attempts import FallbackTarget, History, Record, Start, aimed
 from llmmw._budget import Budget
 from llmmw._call import Call
 from llmmw._chain import Handler
+from llmmw._history import FallbackTarget, History, Record, Start, aimed
 from llmmw._plan import Plan
 from llmmw._request import Request
 from llmmw._response import Response
@@ -130,11 +130,12 @@ class Hedge:
         """What to ask: a target not asked yet, another provider first, for what slows one model of
         a provider often slows all; else one that goes on and has not failed."""
         asked = list(_fitting(self.targets or history.elsewhere, history.request))
-        new = [request for request in asked if request.model not in history.requests]
+        new = [request for request in asked if history.new(request.model)]
         if new:
             slow = {_provider(record.target) for record in live}
             return min(new, key=lambda request: _provider(request.model) in slow)
         failed = {record.target for record in history.failures}
+        failed |= history.passed_over
         again = [record.target for record in live if record.target not in failed]
         if not again:
             return None

@@ -17,10 +17,10 @@ import math
 
 import attrs
 
-from llmmw._attempts import History, Record, Start
 from llmmw._budget import Budget
 from llmmw._call import Call
 from llmmw._chain import Handler
+from llmmw._history import History, Record, Start
 from llmmw._plan import Plan
 from llmmw._response import Response
 from llmmw.policies import _options
@@ -73,7 +73,7 @@ class Retry:
             # Of several that went on side by side, the last to end says what is known now.
             records = sorted(history.on(target), key=_end)
             at = self._ready(records)
-            if at is not None and max(at, now) < history.latest and target not in history.refused:
+            if at is not None and history.open(target, max(at, now)):
                 hinted = records[-1].error is not None and bool(records[-1].error.retry_after)
                 unsent = not records[-1].counts
                 if unsent and definite:

@@ -14,6 +14,7 @@ import attrs
 import trio
 
 from llmmw._call import Call
+from llmmw._capabilities import Capabilities
 from llmmw._deltas import ResponseStart
 from llmmw._listen import ResponseBuilder
 from llmmw._provider import Provider
@@ -21,7 +22,7 @@ from llmmw._request import CountTokens, Embed, Request, Score
 from llmmw._response import Embeddings, Finish, Response, Scores, TokenCount
 from llmmw._tasks import open_nursery
 from llmmw.errors import LLMError
-from llmmw.sim._script import Script, Scripted, Turns
+from llmmw.sim._script import Script, Scripted, Turns, begun_in
 
 __all__ = ["Seen", "SimulatedProvider"]
 
@@ -57,12 +58,15 @@ class SimulatedProvider(Provider):
             a prompt that is not is a `BadRequest`. It may be changed at any time.
         records: keep what is seen, piece by piece; long simulations leave it.
         greets: it says that it begins before it has any content.
+        able: what models can do, by name. One with `prefill` that was given the beginning of its
+            script's text goes on from there.
     """
 
     scripts: Mapping[Any, Scripted] = attrs.field(factory=dict)
     name: str = attrs.field(default="sim", kw_only=True)
     records: bool = attrs.field(default=True, kw_only=True)
     greets: bool = attrs.field(default=False, kw_only=True)
+    able: Mapping[str, Capabilities] = attrs.field(factory=dict, kw_only=True)
     seen: list[Seen] = attrs.field(factory=list, init=False)
     live: int = attrs.field(default=0, init=False)
     """How many attempts are open now."""
@@ -80,9 +84,14 @@ class SimulatedProvider(Provider):
         or with an error, by its name."""
         return {model: dict(counts) for model, counts in self._counts.items()}
 
+    def capabilities(self, model: str) -> Capabilities:
+        return self.able.get(model, Capabilities())
+
     async def __call__(self, call: Call) -> Response:
         model = call.request.model_name
         script = self._turns.next(self.scripts, call)
+        if self.capabilities(model).prefill:
+            script = script.after(begun_in(call.request))
         self._numbers = number = self._numbers + 1
         counts = self._counts.get(model)
         if counts is None:
@@ -121,7 +130,10 @@ class SimulatedProvider(Provider):
                 if isinstance(piece, LLMError):
                     raise piece
                 self._see("read", number, request.model_name, piece)
-                await builder.text(piece)
+                if script.tool:
+                    await builder.tool_call(0, id="call", name=script.tool, arguments=piece)
+                else:
+                    await builder.text(piece)
         other = self._other(request)
         if other is not None:
             return other

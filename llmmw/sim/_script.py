@@ -19,7 +19,7 @@ from llmmw._request import Request
 from llmmw._response import Usage
 from llmmw.errors import BadRequest, LLMError, NotFound
 
-__all__ = ["Script", "Scripted", "Turns"]
+__all__ = ["Script", "Scripted", "Turns", "begun_in"]
 
 
 def _pieces(given: str | Iterable[str]) -> tuple[str, ...]:
@@ -35,8 +35,17 @@ def _prompt_of(request: Request) -> str:
     prompt = getattr(request, "prompt", None)
     if prompt is not None:
         return str(prompt)
-    messages = getattr(request, "messages", ())
+    messages: Any = getattr(request, "messages", ())
+    if len(messages) > 1 and messages[-1].role == "assistant":  # the beginning of the answer
+        messages = messages[:-1]
     return messages[-1].text if messages else "\n".join(getattr(request, "inputs", ()))
+
+
+def begun_in(request: Request) -> str:
+    """The beginning of its answer that a request has, or nothing."""
+    messages: Any = getattr(request, "messages", ())
+    last = messages[-1:]
+    return last[0].text if last and last[0].role == "assistant" else ""
 
 
 @attrs.frozen(kw_only=True)
@@ -50,6 +59,7 @@ class Script:
         hangs: it never ends after its pieces.
         pieces: the text, piece by piece; a text alone is one piece. By default `ok`, and nothing
             if it fails or hangs.
+        tool: the pieces are the arguments of a call of this tool, and no text.
         usage: what it tells of tokens; by default the words of the last message and its own pieces.
     """
 
@@ -58,6 +68,7 @@ class Script:
     error: Callable[[], LLMError] | None = None
     hangs: bool = False
     pieces: tuple[str, ...] = attrs.field(converter=_pieces)
+    tool: str = ""
     usage: Usage | None = attrs.field(default=None, repr=False)
 
     @pieces.default
@@ -68,6 +79,16 @@ class Script:
     def text(self) -> str:
         """The text of all pieces."""
         return "".join(self.pieces)
+
+    def after(self, begun: str) -> Script:
+        """What is left of it where its text begins so; else all of it."""
+        if not begun or self.tool or not self.text.startswith(begun):
+            return self
+        pieces, rest = [], len(begun)
+        for piece in self.pieces:
+            pieces.append(piece[rest:])
+            rest = max(0, rest - len(piece))
+        return attrs.evolve(self, pieces=[piece for piece in pieces if piece])
 
     @property
     def timed(self) -> Iterable[tuple[str, float]]:

@@ -9,9 +9,9 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from llmmw._call import Call
+from llmmw._call import FIRM, Call
 from llmmw._deltas import Delta, PartDelta, PartEnd, Restarted
-from llmmw._ledger import AttemptEnded, Event
+from llmmw._ledger import AttemptEnded, Event, StreamResumed
 from llmmw._request import Request
 from llmmw._response import Generation, Response
 from llmmw.errors import CallShed
@@ -177,8 +177,18 @@ class CallTrace:
 
     def told_before(self, order: int) -> bool:
         """Whether the caller had heard something of an answer and will not hear another."""
-        firm = self.listens and self.caller.on_interrupt == "error"
+        firm = self.listens and self.caller.on_interrupt in FIRM
         return firm and any(t.begun_order < order for t in self.told)
+
+    @property
+    def resumes(self) -> bool:
+        """Whether the caller hears deltas and wants an answer that breaks off to be continued."""
+        return self.listens and bool(self.caller.on_interrupt == "resume")
+
+    @property
+    def seams(self) -> list[StreamResumed]:
+        """Where its answer was continued."""
+        return [event for event in self.events if isinstance(event, StreamResumed)]
 
     def since_restart(self) -> list[Told]:
         """What counts of what was told: all after the last `Restarted`."""

@@ -31,6 +31,8 @@ _KEPT = (
 _KEPT_BEGINNINGS = ("x-ratelimit-", "anthropic-ratelimit-", "ratelimit")
 """Headers of answers that are kept: what providers read. Of requests, none is."""
 _LEFT = "the reader had left"
+_READABLE = ("", "identity", "gzip", "x-gzip")
+"""Codings in which a key is found. A body in another, which no provider reads, is not kept."""
 
 
 class NotRecorded(Exception):
@@ -93,7 +95,9 @@ class Cassette:
         headers = {name.lower(): text for name, text in answer.headers.items()}
         call["headers"] = {name: clean(text) for name, text in headers.items() if _is_kept(name)}
         assert isinstance(answer.stream, httpx.AsyncByteStream)
-        coding = headers.get("content-encoding", "identity")
+        coding = headers.get("content-encoding", "").strip().lower()
+        if coding not in _READABLE:
+            call["headers"]["content-encoding"] = clean(coding)
         answer.stream = _Recorded(answer.stream, call, coding, clean)
         return answer
 
@@ -248,6 +252,8 @@ def _asked(request: httpx.Request, clean: Callable[[str], str]) -> dict[str, Any
 
 def _unpacked(pieces: list[bytes], coding: str) -> list[bytes]:
     """The pieces as they were before a host compressed them, though asked not to."""
+    if coding not in _READABLE:
+        return [b"left out"]
     if "gzip" not in coding:
         return pieces
     unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)

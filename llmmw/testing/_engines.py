@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
 import attrs
 
-from llmmw._attempts import aimed
 from llmmw._budget import Budget
-from llmmw._ledger import BudgetRefused, Event, WaitStarted
-from llmmw._request import Request
+from llmmw._deltas import PartDelta, PartEnd, PartStart
+from llmmw._history import aimed
+from llmmw._ledger import BudgetRefused, Event, TargetPassedOver, WaitStarted
+from llmmw._messages import Message
+from llmmw._parts import TextPart
+from llmmw._request import Generate, Request
 from llmmw.errors import CallShed, LLMError
 from llmmw.policies import Attempts, Fallback, Hedge, Retry
 from llmmw.testing._calls import CallTrace, Entry
@@ -29,6 +33,8 @@ class Engine:
     retry: Retry | None = None
     fallback: Fallback | None = None
     hedge: Hedge | None = None
+    max_resumes: int = 1
+    hold_back: int = 0
     known: bool = True
     """Whether all its policies are ours, so that its choices can be foretold."""
 
@@ -41,7 +47,7 @@ class Engine:
 def engine_of(depth: int, layer: object) -> Engine | None:
     """The engine in a layer, or `None`."""
     if isinstance(layer, Attempts):
-        own: dict[str, Any] = {}
+        own: dict[str, Any] = {"max_resumes": layer.max_resumes, "hold_back": layer.hold_back}
         for policy in layer.policies:
             name = {Retry: "retry", Fallback: "fallback", Hedge: "hedge"}.get(type(policy))
             if name is None or name in own:
@@ -83,7 +89,7 @@ class Group:
     engine: Engine
     entry: Entry
     call: CallTrace
-    chance: float
+    world: Any
     callers: Sequence[CallTrace]
     """Those whose leaving may end it: of a flight, all who may wait for it."""
 
@@ -139,9 +145,10 @@ class Group:
         """Whether its caller had heard something by then, and will not hear it again. To a
         shared flight, its waiters are the caller, and the flight agrees for them; to a part of
         an attempt that lost, the attempt beside it is nobody."""
-        if self.call.lost(self.entry):
+        if self.call.lost(self.entry) or not self.entry.call.firm:
             return False
-        return self.entry.call.on_interrupt == "error" and self.call.told_before(order)
+        own = any(t.content and t.begun_order < order for t in self.entry.told)
+        return own or (not self.entry.call.attempt.continues and self.call.told_before(order))
 
     @property
     def _apart(self) -> bool:
@@ -186,11 +193,40 @@ class Group:
             requests.setdefault(request.model, request)
         return requests
 
+    def asked(self, attempt: Entry) -> Request:
+        """What an attempt was asked; of one that goes on, without the beginning of its answer."""
+        request, own = attempt.request, not self.entry.call.attempt.continues
+        if not (own and attempt.call.attempt.continues and isinstance(request, Generate)):
+            return request
+        told = [t.delta for t in self.entry.told if t.begun_order < attempt.opened_order]
+        begun = "".join(delta.text for delta in told if isinstance(delta, PartDelta)).rstrip()
+        has_it = begun and request.messages[-1] == Message("assistant", begun)
+        return request.replace(messages=request.messages[:-1]) if has_it else request
+
     def named(self, hedge: Hedge) -> list[str]:
         """The targets that a hedge may go to, beside those that were asked already."""
         fallback = self.engine.fallback
         targets = hedge.targets or (fallback.targets if fallback else ())
-        return [aimed(target, self.entry.request).model for target in targets]
+        named = [aimed(target, self.entry.request).model for target in targets]
+        return [target for target in named if target not in self.world.unable]
+
+    @property
+    def passed_over(self) -> set[str]:
+        """The targets that the engine passed over."""
+        events = self.events(TargetPassedOver)
+        return {event.target for event in events if isinstance(event, TargetPassedOver)}
+
+    def resumable(self, order: int) -> bool:
+        """Whether what its caller has heard by then may be continued: it is the beginning of one
+        text, and was heard to its last piece."""
+        seams = [one for one in self.call.seams if self.call.order[id(one)] < order]
+        if self.entry.call.on_interrupt != "resume" or len(seams) >= self.engine.max_resumes:
+            return False
+        told = [one for one in self.entry.told if one.begun_order < order]
+        begun = [one.delta.part for one in told if isinstance(one.delta, PartStart)]
+        ended = any(isinstance(one.delta, PartEnd) for one in told)
+        whole = all(one.heard < math.inf for one in told)
+        return whole and not ended and len(begun) == 1 and isinstance(begun[0], TextPart)
 
     def options(self, order: int) -> list[Option]:
         """What the engine may do when all attempts so far have failed, whatever the time."""
@@ -215,7 +251,7 @@ class Group:
             if hint is None:
                 failures = sum(a.counts for a in here if self.error(a))
                 span = min(retry.cap, retry.base * 2.0 ** (failures - 1))
-                yield Option(target, here[-1].ended + self.chance * span, "retry")
+                yield Option(target, here[-1].ended + self.world.chance * span, "retry")
             elif hint <= retry.max_hint:
                 yield Option(target, here[-1].ended + hint, "retry", hinted=True)
 
@@ -230,11 +266,15 @@ class Group:
                 if target not in used:
                     yield Option(target, last.ended, "fallback")
 
-    def possible(self, order: int) -> list[Option]:
-        """The options that time, bound and budget allow, when all attempts so far have failed."""
+    def possible(self, order: int, *, unable: bool = False) -> list[Option]:
+        """The options that time, bound and budget allow, when all attempts so far have failed;
+        if `unable`, those too that can't serve the call."""
         last = self.failed(order)[-1]
+        told = self.told_before(last.ended_order)
+        if not self.call.lost(self.entry) and not self.entry.call.attempt.continues:
+            told = told or self.call.told_before(last.ended_order)
         full = self.counts(self.opened(order)) >= self.engine.bound
-        if full or (not self.call.lost(self.entry) and self.call.told_before(last.ended_order)):
+        if full or (told and not self.resumable(last.ended_order)):
             return []
         stops = [one for one in self.callers if one.stopped_order < order]
         if self.engine.hedge and any(last.ended_order < one.stopped_order for one in stops):
@@ -247,4 +287,10 @@ class Group:
             for option in self.options(order)
             if max(option.at, last.ended) < last.deadline_at_end
             and not (option.reason == "retry" and option.target in refused)
+            and (unable or self._fit(option, told))
         ]
+
+    def _fit(self, option: Option, told: bool) -> bool:
+        new = option.reason == "fallback"
+        can = option.target not in self.world.unable or not new
+        return can and (not told or option.target in self.world.prefill)

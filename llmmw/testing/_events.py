@@ -6,14 +6,18 @@ import math
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
+from llmmw._deltas import Delta, PartStart
 from llmmw._ledger import (
     CircuitChanged,
     FlightJoined,
     FlightStarted,
     LimitReached,
     QueueEntered,
+    StreamResumed,
+    TargetPassedOver,
     WaitStarted,
 )
+from llmmw._parts import ToolCallPart
 from llmmw.errors import CallShed, ListenerFailed, LLMError, StreamInterrupted
 from llmmw.policies import (
     Attempts,
@@ -25,7 +29,7 @@ from llmmw.policies import (
     RateLimit,
     Timeout,
 )
-from llmmw.testing._calls import CallTrace, Entry
+from llmmw.testing._calls import CallTrace, Entry, Told
 from llmmw.testing._trace import Group, Trace
 
 __all__ = ["EVENTS", "about", "events_of", "joined"]
@@ -53,6 +57,10 @@ EVENTS: Mapping[str, str] = {
     "cut": "an answer broke off",
     "cut after told": "an answer broke off that the caller had heard some of",
     "cut unheard": "an answer broke off, and nobody listened",
+    "resumed": "an answer was continued that the caller had heard some of",
+    "tool cut": "a tool call broke off that a caller had heard some of who wants to go on",
+    "held back": "an answer broke off within what is held back",
+    "passed over": "a target was passed over, for it can't serve the call",
     "error": "a call ended with an error",
     "pause": "the caller's listener took its time",
     "idle pause": "the caller's listener took its time, with a limit of idleness",
@@ -104,10 +112,22 @@ def about(trace: Trace) -> set[str]:
     engines = trace.engines
     if engines:
         found.add("engine")
+        found |= _about_resuming(trace)
+    if trace.world.unable and (found & {"Fallback", "Hedge", "Balance"}):
+        found.add("unable")
     if any(engine.budget for engine in engines):
         found.add("Budget")
     if len(trace.calls) == 1 and trace.calls[0].caller.mode == "listen" and not trace.shares:
         found.add("listener")
+    return found
+
+
+def _about_resuming(trace: Trace) -> set[str]:
+    found = {"hold_back"} if any(engine.hold_back for engine in trace.engines) else set()
+    goes_on = any(engine.retry or engine.fallback for engine in trace.engines)
+    holds = trace.shares or any(isinstance(layer, Guard) for layer in trace.stack)
+    if goes_on and trace.world.prefill and not holds:
+        found |= {"resumer" for call in trace.calls if call.resumes}
     return found
 
 
@@ -150,6 +170,10 @@ def _of_ledger(call: CallTrace) -> Iterator[str]:
         elif isinstance(event, WaitStarted):
             yield "wait"
             yield event.why
+        elif isinstance(event, StreamResumed):
+            yield "resumed"
+        elif isinstance(event, TargetPassedOver):
+            yield "passed over"
         elif isinstance(event, LimitReached):
             yield "limit"
             yield "time ran out"
@@ -172,12 +196,22 @@ def _of_told(trace: Trace, call: CallTrace, visits: list[Entry]) -> Iterator[str
         yield "told"
     if len(told) > 1:
         yield "told in pieces"
+    if call.resumes and cut and any(_is_tool(one.delta) for one in told):
+        yield "tool cut"
     if call.outcome == "ok":
         yield "folded"
+    yield from _of_pauses(trace, told)
+
+
+def _of_pauses(trace: Trace, told: list[Told]) -> Iterator[str]:
     if any(t.heard > t.begun for t in told):
         yield "pause"
         if any(isinstance(layer, Timeout) and layer.idle for layer in trace.stack):
             yield "idle pause"
+
+
+def _is_tool(delta: Delta) -> bool:
+    return isinstance(delta, PartStart) and isinstance(delta.part, ToolCallPart)
 
 
 def _of_attempts(trace: Trace) -> Iterator[str]:
@@ -189,6 +223,10 @@ def _of_attempts(trace: Trace) -> Iterator[str]:
             yield "again"
         if group.engine.hedge and any(isinstance(e, QueueEntered) for e in group.call.events):
             yield "hedge queued"
+        most = group.engine.hold_back
+        cut = [sum(t.content for t in a.told) for a in attempts if a.outcome == "error"]
+        if group.entry.call.listener is not None and any(0 < n <= most for n in cut):
+            yield "held back"
         lost = [a for a in attempts if group.call.lost(a)]
         if lost:
             yield "lost"

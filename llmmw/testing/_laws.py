@@ -51,12 +51,12 @@ def law_02(trace: Trace) -> None:
 
 
 def law_03(trace: Trace) -> None:
-    """Nothing is opened after the caller has heard content, unless it agreed to hear it again;
-    what it then gets is `StreamInterrupted` with what was told."""
+    """Nothing is opened after the caller has heard content, unless it agreed to hear it again or to
+    have it continued; what it then gets is `StreamInterrupted` with what was told."""
     for call in trace.calls:
         for visit in trace.visits(call)[1:]:
             begun = call.loser(visit) or visit.attempt  # it may have been on its way
-            firm = call.told_before(begun.opened_order)
+            firm = call.told_before(begun.opened_order) and not visit.call.attempt.continues
             demand("L3", not firm, "an attempt after content was told")
     for group in trace.groups():
         call, entry = group.call, group.entry
@@ -64,8 +64,7 @@ def law_03(trace: Trace) -> None:
             cut = isinstance(entry.error, StreamInterrupted)
             demand("L3", cut, f"{entry.error!r} after content was told")
             partial = entry.error.partial
-            heard = entry.told if trace.rewrites else call.told
-            told = "".join(t.delta.text for t in heard if isinstance(t.delta, PartDelta))
+            told = "".join(t.delta.text for t in entry.told if isinstance(t.delta, PartDelta))
             demand("L3", partial is not None, "no partial answer in the error")
             text = getattr(partial, "text", "")  # it may have more: what was not told in time
             demand("L3", text.startswith(told), f"partial {text!r}, but {told!r} was told")
@@ -160,9 +159,12 @@ def law_08(trace: Trace) -> None:
         told = group.told_before(group.entry.ended_order)
         sent = [a for a in failed if a.counts]
         own_sent = [a for a in own if a.counts]
-        chosen = (failed if told else own_sent or sent or own or failed)[-1]
-        real = chosen.error in {raised, group.entry.cause} or _is_copy(raised, chosen.error)
-        demand("L8", real, f"raised {raised!r}, but that of the attempt was {chosen.error!r}")
+        chosen = (failed if told else own_sent or sent or own or failed)[-1:]
+        if told and any(a.call.attempt.continues for a in failed):
+            chosen = [a for a in failed if any(t.content for t in a.told)]
+        errors = [a.error for a in chosen]
+        real = any(e in {raised, group.entry.cause} or _is_copy(raised, e) for e in errors)
+        demand("L8", real, f"raised {raised!r}, but that of the attempt was {errors!r}")
 
 
 def law_09(trace: Trace) -> None:
@@ -226,7 +228,7 @@ def law_22(trace: Trace) -> None:
         if not group.engine.known or (group.engine.fallback and group.engine.fallback.on):
             continue
         first = list(dict.fromkeys(attempt.target for attempt in group.attempts))
-        wanted = list(group.patched())
+        wanted = [t for t in group.patched() if t in first or t not in group.passed_over]
         demand("L22", first == wanted[: len(first)], f"went to {first}, the order is {wanted}")
         for order, last, attempt in group.moments():
             if attempt is not None and attempt.call.attempt.reason == "retry":
@@ -284,13 +286,13 @@ def law_25(trace: Trace) -> None:
         if group.engine.known and not (group.engine.fallback and group.engine.fallback.on):
             wanted = group.patched()
             for attempt in group.attempts:
-                fits = attempt.request == wanted.get(attempt.target)
+                fits = group.asked(attempt) == wanted.get(attempt.target)
                 demand("L25", fits, f"{attempt.target} was asked {attempt.request!r}")
 
 
 def law_26(trace: Trace) -> None:
     """A reply is that of exactly one attempt, the last if none lost to it, and names its
-    target."""
+    target; one that was continued is named by its beginning."""
     for call in trace.calls:
         if call.response is None:
             continue
@@ -301,8 +303,10 @@ def law_26(trace: Trace) -> None:
         fits = len(ok) == 1 if hedged else ok == won[-1:]
         demand("L26", fits, f"{len(ok)} attempts gave a reply")
         named = f"{call.response.provider}:{call.response.model}"
-        demand("L26", named == ok[0].target, f"the reply names {named}, not {ok[0].target}")
-        same = trace.rewrites or call.response == ok[0].response
+        begun = [v for v in visits if v.told and not v.call.attempt.continues]
+        names = {v.target for v in (begun if call.seams else ok)}
+        demand("L26", named in names, f"the reply names {named}, not {names}")
+        same = trace.rewrites or call.seams or call.response == ok[0].response
         demand("L26", same, "not the reply that its attempt gave")
 
 
@@ -321,7 +325,8 @@ def law_27(trace: Trace) -> None:
         room = group.counts(group.attempts) < group.engine.bound
         helps = error is not None and error.elsewhere and last.ended < last.deadline_at_end
         room &= not (group.engine.hedge and group.call.stopped_order < group.entry.ended_order)
-        for target in group.patched() if helps and room else ():
+        able = [t for t in group.patched() if t not in trace.world.unable]
+        for target in able if helps and room else ():
             script = trace.world.scripts[target][0]
             would = script.error is None and last.ended + script.seconds < last.deadline_at_end
             known = target in asked or fallback.on

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from llmmw._ledger import TargetChosen
+from llmmw._ledger import TargetChosen, TargetPassedOver
 from llmmw.errors import (
     AuthenticationFailed,
     CallShed,
@@ -122,6 +122,7 @@ def law_58(trace: Trace) -> None:
 
 def _check_choices(site: _Site, one: _Pass) -> None:
     went = [visit.target for visit in one.entry.children]
+    passed = {e.target for e in one.call.events if isinstance(e, TargetPassedOver)}
     if not one.chosen and went == [one.entry.target]:
         return  # none of its targets
     demand("L58", [e.target for e in one.chosen] == went, f"chose {one.chosen}, went to {went}")
@@ -130,6 +131,7 @@ def _check_choices(site: _Site, one: _Pass) -> None:
         demand("L58", event.other != event.target, f"{event.target} compared with itself")
         order = visit.opened_order
         well = [name for name in site.now if name != event.target and site.well(name, order)]
+        well = [name for name in well if name not in passed]
         excluded = site.excluded(event.target, visit)
         demand("L58", not (well and excluded), f"{event.target} has failed, {well} are well")
         before = _before(one, visit)
@@ -154,7 +156,7 @@ def law_59(trace: Trace) -> None:
     one of k, or by its weight, and a few."""
     for site in _sites(trace):
         visits, layer = site.visits, site.layer
-        names = list(site.now)
+        names = [name for name in site.now if name not in trace.world.unable]
         total = sum(layer.weights.get(name, 1.0) for name in names)
         if not any(site.well(name, 1 << 60) for name in names):
             continue

@@ -48,7 +48,7 @@ class _Waiter:
     @property
     def firm(self) -> bool:
         """Whether it will not hear anything twice."""
-        return self.entry.call.listener is not None and self.entry.call.on_interrupt == "error"
+        return self.entry.call.listener is not None and self.entry.call.firm
 
 
 def _flights(trace: Trace) -> Iterator[_Flight]:

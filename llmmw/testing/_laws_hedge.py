@@ -24,6 +24,8 @@ def law_28(trace: Trace) -> None:
     """What a race has told since the last `Restarted` comes of one attempt, in order, without a
     gap."""
     for group, _ in _races(trace):
+        if group.call.seams:
+            continue
         ids = [id(told.delta) for told in _since_restart(group.entry.told)]
         wholes = [[id(t.delta) for t in _since_restart(a.told)] for a in group.attempts]
         one = any(ids == whole[: len(ids)] for whole in wholes)  # several may share a flight
@@ -38,7 +40,7 @@ def law_29(trace: Trace) -> None:
             open_still = attempt.ended_order > group.entry.ended_order
             demand("L29", not open_still, f"{attempt.target} was left to run")
         winner = _winner(group)
-        if winner is None:
+        if winner is None or group.call.seams:
             continue
         # One that is kept may have waited for its turn, until the one before it broke off.
         others = [a.ended for a in group.attempts if hedge.cancel_after and group.error(a)]
@@ -125,7 +127,7 @@ def law_33(trace: Trace) -> None:
 def law_34(trace: Trace) -> None:
     """A hedge goes to a target that was not asked yet, while there is one."""
     for group, hedge in _races(trace):
-        named = {*group.named(hedge), group.entry.target}
+        named = {*group.named(hedge), group.entry.target} - group.passed_over
         for attempt in group.attempts:
             used = {a.target for a in group.opened(attempt.opened_order)}
             if attempt.call.attempt.reason == "hedge" and attempt.target in used:

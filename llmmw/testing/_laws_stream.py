@@ -15,14 +15,15 @@ __all__ = ["STREAM_LAWS"]
 
 
 def law_77(trace: Trace) -> None:
-    """What was told since the last `Restarted` is the reply, exactly, and comes of one attempt."""
+    """What was told since the last `Restarted` is the reply, exactly, and comes of one attempt, if
+    it was not continued (L93)."""
     for call in trace.calls:
         told = [t.delta for t in call.since_restart()]
         tellers = [v for v in trace.visits(call) if v.told]
         heard = {id(d) for d in told}
         sources = [v for v in tellers if any(id(t.delta) in heard for t in v.told)]
         demand("L77", len(sources) <= 1, "what was told comes of several attempts")
-        if sources and not trace.rewrites:
+        if sources and not trace.rewrites and not call.seams:
             whole = [t.delta for t in sources[0].told]
             prefix = all(a is b for a, b in zip(told, whole, strict=False))
             demand("L77", prefix and len(told) <= len(whole), "told with a gap or out of order")

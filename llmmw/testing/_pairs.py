@@ -15,6 +15,7 @@ from llmmw.policies import Attempts, Hedge, RateLimit, Timeout
 from llmmw.sim import Script
 from llmmw.testing._laws import demand
 from llmmw.testing._laws_hedge import law_35
+from llmmw.testing._laws_resume import law_97
 from llmmw.testing._layers import Overhears, Passes
 from llmmw.testing._table import Law, check_laws, law_table
 from llmmw.testing._trace import Trace
@@ -26,6 +27,7 @@ __all__ = [
     "law_84",
     "law_87",
     "law_89",
+    "law_97",
     "law_101",
     "law_102",
     "law_107_pair",
@@ -222,6 +224,6 @@ def _busy(scripts: Sequence[Script]) -> tuple[Script, ...]:
 
 
 PAIRS: Mapping[int, Law] = law_table(
-    (law_20, law_35, law_84, law_87, law_89, law_101, law_102, law_107_pair)
+    (law_20, law_35, law_84, law_87, law_89, law_97, law_101, law_102, law_107_pair)
 )
 """The laws that compare runs, by number."""

@@ -116,7 +116,8 @@ def _plans() -> tuple[Part, ...]:
         found += [
             _part(Attempts, retry, fallback, budget=budget),
             _part(Attempts, retry, fallback, hedge, budget=budget),
-            _part(Attempts, retry, fallback, hedge, max_attempts=3),
+            _part(Attempts, retry, fallback, hedge, max_attempts=3, hold_back=1 + at % 2),
+            _part(Attempts, retry, fallback, hold_back=2 - at % 2, max_resumes=1 + at % 3),
             _part(Attempts, retry, _with_targets(hedge), budget=budget),
             attrs.evolve(retry, options={**retry.options, "budget": budget}),
         ]
@@ -135,7 +136,7 @@ _WATCHES = (
 )
 _BREAKERS = tuple(
     _part(Breaker, calls=calls, open_for=k / 64, open_max=4 / 64, probe_limit=2 / 64)
-    for calls, k in ((1, 1), (1, 2), (1, 1), (2, 1))
+    for calls, k in ((1, 1), (1, 3), (1, 2), (2, 1))
 )
 _RATES = (
     _part(RateLimit, requests=64, per=2.0, burst=1 / 64),

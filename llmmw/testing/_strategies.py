@@ -118,7 +118,7 @@ _WAYS: tuple[dict[str, Any], ...] = (
     {"mode": "stream", "leaves_at": 1},
     {"mode": "ask", "patience": 4 / 64},
     {"mode": "listen", "raises_at": 1, "on_interrupt": "restart"},
-    {"mode": "stream", "patience": 5 / 64},
+    {"mode": "ask", "patience": 7 / 64},
     {"mode": "ask", "patience": 3 / 64, "by_hand": True},
     {"mode": "stream", "raises_at": 0},
     {"mode": "listen", "raises_at": 1},
@@ -132,10 +132,34 @@ _BUSY_SHAPES = (
     *itertools.product(("cut", "busy", "cut"), (0, 1, 2), range(4), range(2), (None,)),
     *itertools.product(("cut",) * 3, (0, 1), range(4), (0,), (None,)),
     *itertools.product(("net", "auth"), (0,), range(5), (0,), (None,)),
-    *itertools.product(("bad",), (0, 0, 1), range(5), (0, 1), (None,)),
+    *itertools.product(("bad",), (0, 0, 0, 1), range(5), (0, 1), (None,)),
+    *itertools.product(("cut",), (1, 2), range(3), (0, 1), (None,)),
     *itertools.product(("rate",), (0, 0, 0, 1), range(3), (1,), (*_HINTS[1:4], 100.0)),
     *itertools.product(("quota", "shed", "hangs", "hangs"), (0, 2), (1,), (0,), (None,)),
 )
+# What is worth to be continued: most of it is cut after some text, some after a piece of a call.
+_BREAKING = tuple(
+    Script(first=first / 64, gap=gap / 64, pieces=pieces, error=Fault(kind), tool=tool)
+    for pieces in (("a0.0 ",), ("a0.0 ", "a0.1  "), (" ", "\n"), ("a0.0 ", "a0.1", "a0.2 "))
+    for kind in ("cut", "cut", "busy")
+    for first, gap, tool in ((0, 0, ""), (1, 1, ""), (0, 1, "f"), (0, 0, "f"))
+)
+_GOING_ON = tuple(
+    Script(first=first / 64, pieces=pieces, error=error)
+    for pieces in ((" b0.0 ", "b0.1 "), ("  ", "b0.0"), ("b0.0 ", "b0.1"), (), ("\nb0.0",))
+    for first, error in ((0, None), (1, None), (2, Fault("cut")))
+)
+_RESUMERS: tuple[dict[str, Any], ...] = tuple(
+    {"mode": mode, "on_interrupt": "resume", **more}
+    for mode in ("stream", "listen")
+    for more in (
+        *({}, {}, {}, {"pauses": (1 / 64, 0.0, 2 / 64)}),
+        *({"patience": 6 / 64}, {"raises_at": 1}),
+    )
+)
+_PREFILL = (*[TARGETS] * 5, TARGETS[1:], TARGETS[:1], TARGETS[2:])
+# What a world is about: anything, what breaks off, or what can't be served everywhere.
+_MOODS = (*["any"] * 9, "breaking", "picky", "breaking")
 # When they come: one caller, two or three.
 _ARRIVALS = (
     *[(0.0,)] * 2,
@@ -168,4 +192,13 @@ def busy_worlds(draw: st.DrawFn, *, shared: bool = False) -> World:
         for at, ask, way in zip(arrivals, asks, draw(_ways[len(arrivals)]), strict=False)
     )
     chance, greets = draw(st.sampled_from(_CHANCES))
-    return World(scripts=scripts, callers=people, chance=chance, greets=greets)
+    about: dict[str, Any] = {}
+    mood = "any" if shared else draw(st.sampled_from(_MOODS))
+    if mood == "breaking":
+        rows = draw(st.tuples(st.sampled_from(_BREAKING), *[st.sampled_from(_GOING_ON)] * 3))
+        scripts |= {"sim:a": rows[:2], "sim:b": rows[2:3], "sim:c": rows[3:]}
+        people = (Caller(**draw(st.sampled_from(_RESUMERS))),)
+        about["prefill"] = draw(st.sampled_from(_PREFILL))
+    elif mood == "picky":
+        about["unable"] = draw(st.sampled_from((TARGETS[1:2], TARGETS[2:], TARGETS[1:])))
+    return World(scripts=scripts, callers=people, chance=chance, greets=greets, **about)

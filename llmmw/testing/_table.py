@@ -22,6 +22,7 @@ from llmmw.testing._laws_guard import GUARD_LAWS
 from llmmw.testing._laws_hedge import HEDGE_LAWS
 from llmmw.testing._laws_limits import LIMIT_LAWS
 from llmmw.testing._laws_rate import RATE_LAWS
+from llmmw.testing._laws_resume import RESUME_LAWS
 from llmmw.testing._laws_stream import STREAM_LAWS
 from llmmw.testing._laws_time import TIME_LAWS
 from llmmw.testing._trace import Trace
@@ -43,7 +44,7 @@ TraceLaw: TypeAlias = Callable[[Trace], None]
 
 CHECKS: tuple[TraceLaw, ...] = (
     *LAWS, *TIME_LAWS, *STREAM_LAWS, *LIMIT_LAWS, *FLIGHT_LAWS, *GUARD_LAWS, *BALANCE_LAWS,
-    *HEDGE_LAWS, *RATE_LAWS,
+    *HEDGE_LAWS, *RATE_LAWS, *RESUME_LAWS,
 )  # fmt: skip
 """What checks the laws of traces."""
 
@@ -120,6 +121,10 @@ _ROWS: Mapping[int, tuple[str, str]] = {
     83: ("engine", "answered again"),
     85: ("", "cut short"),
     88: ("engine", "again"),
+    93: ("resumer", "resumed"),
+    94: ("resumer", "tool cut"),
+    95: ("resumer", "resumed"),
+    96: ("hold_back", "held back"),
     98: ("", "error"),
     99: ("", "folded"),
     100: ("engine", "gave up after several"),
@@ -131,6 +136,7 @@ _ROWS: Mapping[int, tuple[str, str]] = {
     111: ("Guard", "guarded"),
     112: ("Guard", "guard raised"),
     113: ("", "cut after told"),
+    114: ("unable", "passed over"),
 }
 
 # What a function of another number checks along with its own.
@@ -156,6 +162,12 @@ CORES: Mapping[int, tuple[str, str]] = {
     51: ("Who can't go in time is shed at once.", "tests/policies/test_rate_limit.py"),
     52: ("Each attempt is charged once.", "tests/policies/test_rate_limit.py"),
     86: ("The default stack breaks none of the rules of order.", "tests/config/test_advice.py"),
+    90: ("Every answer of a host is one error, and the same each time.",
+         "tests/wire/test_errors_laws.py"),
+    91: ("A wait that a host tells is above 0 and finite, or none.",
+         "tests/wire/test_errors_laws.py"),
+    92: ("An unknown word of a host makes no refusal below 500 retryable, but for 408, 409, 424, "
+         "425, 429, 498 and 499.", "tests/wire/test_errors_laws.py"),
     103: ("A configuration written to TOML and read back is the same stack.",
           "tests/config/test_round_trip.py"),
 }  # fmt: skip

@@ -66,7 +66,7 @@ class Trace:
     def _groups(self) -> Sequence[Group]:
         engines = {engine.depth: engine for engine in self.engines}
         return [
-            Group(engines[entry.depth], entry, call, self.world.chance, self._sharers(call))
+            Group(engines[entry.depth], entry, call, self.world, self._sharers(call))
             for call in self.calls
             for entry in call.entries
             if entry.depth in engines and entry.children

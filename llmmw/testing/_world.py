@@ -15,11 +15,13 @@ import attrs
 import trio
 
 from llmmw._call import Call, Listener, OnInterrupt
+from llmmw._capabilities import Capabilities
 from llmmw._chain import Handler, Middleware
 from llmmw._client import Client
 from llmmw._deltas import Delta
 from llmmw._instrument import Instrument
 from llmmw._ledger import Event
+from llmmw._request import Embed
 from llmmw._response import Response
 from llmmw.sim import Fault, Script, SimulatedProvider
 from llmmw.testing._subject import MakeStack, Subject, maker_of
@@ -97,17 +99,22 @@ class World:
         callers: who calls; one, or several.
         chance: the number that every draw of the jitter gives.
         greets: the provider says that it begins before it has any content.
+        prefill, unable: targets that go on with a begun answer; that can't serve any caller.
     """
 
     scripts: Mapping[str, tuple[Script, ...]] = attrs.field(converter=_rows)
     callers: tuple[Caller, ...] = attrs.field(default=(Caller(),), converter=_callers)
     chance: float = 0.5
     greets: bool = False
+    prefill: tuple[str, ...] = ()
+    unable: tuple[str, ...] = ()
 
     def provider(self) -> SimulatedProvider:
         """A provider with the targets of this world, for a client of your own."""
         scripts = {target.partition(":")[2]: row for target, row in self.scripts.items()}
-        return SimulatedProvider(scripts, greets=self.greets)
+        able = {target.partition(":")[2]: Capabilities(prefill=True) for target in self.prefill}
+        able |= {t.partition(":")[2]: Capabilities(kinds=frozenset({Embed})) for t in self.unable}
+        return SimulatedProvider(scripts, greets=self.greets, able=able)
 
 
 class _Even(random.Random):

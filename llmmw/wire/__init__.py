@@ -1,12 +1,12 @@
 """The kit that providers over HTTP are made of: a way to a host, keys, server-sent events, and
 tables that turn what hosts say into errors and limits."""
 
+from llmmw._gbnf import choice_grammar as choice_grammar
+from llmmw._gbnf import gbnf_escaped as gbnf_escaped
+from llmmw._gbnf import gbnf_literal as gbnf_literal
 from llmmw._secret import Secret as Secret
 from llmmw._secret import guarded as guarded
 from llmmw.wire._errors import ErrorRow as ErrorRow
-from llmmw.wire._grammar import choice_grammar as choice_grammar
-from llmmw.wire._grammar import gbnf_escaped as gbnf_escaped
-from llmmw.wire._grammar import gbnf_literal as gbnf_literal
 from llmmw.wire._http import Http as Http
 from llmmw.wire._json import dumps as dumps
 from llmmw.wire._json import loads as loads

@@ -24,7 +24,7 @@ class Losses:
         Raises:
             UnsupportedFeature: if it does not.
         """
-        if self.request.unsupported == "error":
+        if self.request.unsupported != "drop":
             raise UnsupportedFeature(
                 f"{self.host} can't honour {what}; leave it out, "
                 'or pass unsupported="drop" to go on without it'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import zlib
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -17,6 +18,7 @@ from llmmw.wire._errors import ErrorRow, error_of, in_band_error, request_id_of
 from llmmw.wire._limits import limits_of
 from llmmw.wire._scrub import Scrubber
 from llmmw.wire._sse import SSEDecoder, SSEEvent
+from llmmw.wire._told import is_error
 
 __all__ = ["CLEAN_UP", "Reply", "reason_of"]
 
@@ -38,6 +40,9 @@ class Reply:
         self._size = 0
         self._coding = answer.headers.get("content-encoding", "").strip().lower()
         self._unpacker = zlib.decompressobj(_GZIP)
+        self._decoder = SSEDecoder()
+        self._ended = False
+        self._broken: StreamInterrupted | None = None
         self.status: int = answer.status_code
         """The HTTP status."""
         self.headers: Mapping[str, str] = answer.headers
@@ -109,29 +114,45 @@ class Reply:
             pieces.append(piece)
         return b"".join(pieces)
 
-    async def events(self) -> AsyncGenerator[SSEEvent, None]:
-        """The body as server-sent events. Close it (`contextlib.aclosing`) if you leave early.
+    async def next_events(self, until: float = math.inf) -> list[SSEEvent]:
+        """The next server-sent events of the body, as many as came at once; none at its end.
+
+        Args:
+            until: the time of trio's clock after which none are waited for.
 
         Raises:
             LLMError: as `next_piece`; or what an event-less error text says at the end.
         """
-        decoder = SSEDecoder()
-        broken: StreamInterrupted | None = None
-        while True:
+        if until < math.inf:
+            with trio.CancelScope(deadline=until):
+                return await self.next_events()
+            return []
+        events: list[SSEEvent] = []
+        while not events and not self._ended:
             try:
                 piece = await self.next_piece()
             except StreamInterrupted as error:
-                broken, piece = error, b""
-            if not piece:
-                break
-            for event in decoder.feed(piece):
+                self._broken, piece = error, b""
+            self._ended = not piece
+            events = self._decoder.feed(piece) if piece else self._decoder.end()
+        if events:
+            return events
+        if self._decoder.stray:  # says more than that the line broke
+            raise self.error(self._decoder.stray.encode())
+        if self._broken is not None:
+            raise self._broken
+        return []
+
+    async def events(self) -> AsyncGenerator[SSEEvent, None]:
+        """The body as server-sent events, one by one. Close it (`contextlib.aclosing`) if you
+        leave early.
+
+        Raises:
+            LLMError: as `next_events`.
+        """
+        while events := await self.next_events():
+            for event in events:
                 yield event
-        for event in decoder.end():
-            yield event
-        if decoder.stray:  # says more than that the line broke
-            raise self.error(decoder.stray.encode())
-        if broken is not None:
-            raise broken
 
     @property
     def request_id(self) -> str | None:
@@ -146,7 +167,7 @@ class Reply:
 
     def error_in(self, told: object) -> LLMError | None:
         """The error inside an answer that has a status of success, if there is one."""
-        return in_band_error(told, headers=self.headers, **self._facts)
+        return in_band_error(told, headers=self.headers, **self._facts) if is_error(told) else None
 
     @property
     def _facts(self) -> dict[str, Any]:

@@ -15,11 +15,11 @@ __all__ = ["SSEDecoder", "SSEEvent"]
 
 _MAX_EVENT = 16 * 2**20
 _MAX_STRAY = 64 * 2**10
+_MAX_DIGITS = 15
 _BOM = b"\xef\xbb\xbf"
-_LF, _CR = b"\n\r"
 
 
-@attrs.frozen
+@attrs.define
 class SSEEvent:
     """One event of a stream."""
 
@@ -29,6 +29,10 @@ class SSEEvent:
     """Its name; most streams give none."""
     unterminated: bool = False
     """Whether the stream ended before the empty line that ends an event."""
+    id: str = ""
+    """The last id that the stream told up to here, by which a server may go on from this event."""
+    retry: int | None = None
+    """Milliseconds to wait before one connects anew, as the stream last told."""
 
 
 class SSEDecoder:
@@ -39,7 +43,19 @@ class SSEDecoder:
             images come in one line.
     """
 
-    __slots__ = ("_cr", "_data", "_fresh", "_line", "_max", "_name", "_size", "_stray", "_straying")
+    __slots__ = (
+        "_cr",
+        "_data",
+        "_fresh",
+        "_id",
+        "_line",
+        "_max",
+        "_name",
+        "_retry",
+        "_size",
+        "_stray",
+        "_straying",
+    )
 
     def __init__(self, max_event: int = _MAX_EVENT) -> None:
         self._max = max_event
@@ -49,8 +65,10 @@ class SSEDecoder:
         self._data: list[str] = []
         self._size = 0  # bytes of the lines in _data
         self._name = ""
-        self._stray = bytearray()
-        self._straying = False
+        self._id = ""
+        self._retry: int | None = None
+        self._stray: list[str] = []
+        self._straying = 0  # characters in _stray, each line's end among them
 
     @property
     def stray(self) -> str:
@@ -59,7 +77,7 @@ class SSEDecoder:
         Some servers break off with an error object that no standard reader would see: bare, or
         in a field named `error`. Look here when a stream ended too early.
         """
-        return str(self._stray, "utf-8", "replace")
+        return "".join(self._stray)
 
     def feed(self, data: bytes) -> list[SSEEvent]:
         """The events that are complete with `data`, the next bytes of the stream.
@@ -71,25 +89,24 @@ class SSEDecoder:
             data = self._without_mark(data)
         if self._cr and data:
             self._cr = False
-            if data[0] == _LF:
-                data = data[1:]
-        if not data:
-            return []
-        lines = data.splitlines()
-        ended = data[-1] in b"\r\n"
-        self._cr = data[-1] == _CR
-        if len(data) > self._max:
-            self._check(max(map(len, lines)))
-        if self._line:
-            self._line += lines[0]
+            data = data.removeprefix(b"\n")
+        if b"\r" in data:
+            self._cr = data.endswith(b"\r")
+            data = _with_line_feeds(data)
+        end = data.rfind(b"\n") + 1
+        if not end:
+            self._line += data
             self._check(len(self._line))
-            if len(lines) == 1 and not ended:
-                return []
-            lines[0] = bytes(self._line)
+            return []
+        lines = data[:end]
+        if self._line:
+            lines = bytes(self._line) + lines
             self._line.clear()
-        if not ended:
-            self._line += lines.pop()
-        return self._events(lines)
+        self._line += data[end:]
+        self._check(len(self._line))
+        if len(lines) > self._max:
+            self._check(max(map(len, lines.split(b"\n"))))
+        return self._events(str(lines, "utf-8", "replace"))
 
     def end(self) -> list[SSEEvent]:
         """The event that the end of the stream completes, if any.
@@ -98,13 +115,14 @@ class SSEDecoder:
         JSON object or array, or `[DONE]`.
         """
         self._fresh = False
-        events = self._events([bytes(self._line)]) if self._line else []
+        events: list[SSEEvent] = []
+        if self._line:
+            self._read(str(self._line, "utf-8", "replace"), events)
         self._line.clear()
         data, name = "\n".join(self._data), self._name
-        self._data.clear()
-        self._size, self._name = 0, ""
+        self._forget()
         if _is_whole(data):
-            events.append(SSEEvent(data, name, unterminated=True))
+            events.append(SSEEvent(data, name, True, self._id, self._retry))
         return events
 
     def _without_mark(self, data: bytes) -> bytes:
@@ -123,39 +141,80 @@ class SSEDecoder:
                 "it is no stream of answers, or broken: check base_url"
             )
 
-    def _events(self, lines: list[bytes]) -> list[SSEEvent]:
-        events = []
-        for line in lines:
-            if not line:
-                if self._data:
-                    data = self._data[0] if len(self._data) == 1 else "\n".join(self._data)
-                    events.append(SSEEvent(data, self._name))
-                    self._data.clear()
-                    self._size = 0
-                self._name = ""
-            elif line.startswith(b"data:"):
-                self._size += len(line)
-                if self._size > self._max:
-                    self._check(self._size)
-                start = 6 if line.startswith(b" ", 5) else 5
-                self._data.append(str(line[start:], "utf-8", "replace"))
+    def _events(self, lines: str) -> list[SSEEvent]:
+        """Read whole lines."""
+        events: list[SSEEvent] = []
+        *blocks, rest = lines.split("\n\n")
+        if blocks and (self._data or self._name):
+            self._block(blocks.pop(0), events)
+        head: str | None = ""  # what the last block had before its data
+        name: str | None = ""  # the name in that, or `None` if there is more in it
+        for block in blocks:  # nearly all are a name and one line of data, or the latter alone
+            before, found, data = block.partition("data: ")
+            if before != head:
+                head, name = before, _name_in(before)
+            if name is None or not found or "\n" in data:
+                self._block(block, events)
             else:
-                self._other(line)
+                events.append(SSEEvent(data, name, False, self._id, self._retry))
+        for line in rest.split("\n")[:-1]:
+            self._read(line, events)
         return events
 
-    def _other(self, line: bytes) -> None:
-        field, _, value = line.partition(b":")
-        if field == b"event":
-            self._name = str(value.removeprefix(b" "), "utf-8", "replace")
-        elif field == b"data":  # without a colon: the value is empty
-            self._size += len(line)
+    def _block(self, block: str, events: list[SSEEvent]) -> None:
+        """Read lines that an empty line follows."""
+        for line in block.split("\n"):
+            self._read(line, events)
+        self._read("", events)
+
+    def _read(self, line: str, events: list[SSEEvent]) -> None:
+        field, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if not line:
+            if self._data:
+                data = "\n".join(self._data)
+                events.append(SSEEvent(data, self._name, False, self._id, self._retry))
+            self._forget()
+        elif field == "data":
+            self._size += len(line) if line.isascii() else len(line.encode())
             self._check(self._size)
-            self._data.append("")
-        elif field not in (b"", b"id", b"retry"):
-            text = value.strip() if field == b"error" else line
-            self._straying = self._straying or text.startswith((b"{", b"["))
-            if self._straying:
-                self._stray += (text + b"\n")[: _MAX_STRAY - len(self._stray)]
+            self._data.append(value)
+        elif field == "event":
+            self._name = value
+        elif field == "id":
+            self._id = self._id if "\0" in value else value
+        elif field == "retry":
+            if value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS:
+                self._retry = int(value)
+        elif field:
+            self._keep(value.strip() if field == "error" else line)
+
+    def _forget(self) -> None:
+        self._data.clear()
+        self._size, self._name = 0, ""
+
+    def _keep(self, text: str) -> None:
+        """Keep aside what looks like the beginning of bare JSON, and all such lines after it."""
+        room = _MAX_STRAY - self._straying
+        if room and (self._straying or text.startswith(("{", "["))):
+            kept = f"{text}\n"[:room]
+            self._straying += len(kept)
+            self._stray.append(kept)
+
+
+def _with_line_feeds(data: bytes) -> bytes:
+    """The same lines, however they end."""
+    bare = data.replace(b"\r", b"")
+    if bare.replace(b"\n", b"\r\n") == data:  # all end alike, which is far quicker to see
+        return bare
+    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+def _name_in(before: str) -> str | None:
+    """The name of an event, if what stands before its data is that and no more."""
+    name = before.removeprefix("event: ").removesuffix("\n")
+    plain = not before or before == f"event: {name}\n"
+    return name if plain and "\n" not in name else None
 
 
 def _is_whole(data: str) -> bool:

@@ -29,6 +29,7 @@ _LISTS = ("details", "violations", "errors")
 _TEXTS = ("message", "msg", "error", "content", "detail")
 _STATUSES = ("code", "status_code", "status")
 _PROBLEM = {"detail", "title", "type", "status", "status_code", "code", "instance", "request_id"}
+_FAILED = ("error", "response.failed")
 _DEPTH, _ITEMS = 5, 8
 _MOST_READ, _MOST_RAW, _MOST_TOLD, _MOST_OF_A_WORD = 20_000, 500, 2_000, 200
 _CONTROL = re.compile("[\\s\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
@@ -73,13 +74,17 @@ def told_by(body: object, scrub: Callable[[str], str]) -> Told:
 
 def is_error(data: object) -> bool:
     """Whether JSON from inside an answer of status 200 tells an error."""
-    data = _unwrapped(data)
+    while isinstance(data, list) and data:
+        data = data[0]
     if not isinstance(data, dict):
         return False
-    if data.get("error") or data.get("object") == "error" or data.get("type") == "error":
+    if data.get("error") or data.get("object") == "error" or data.get("type") in _FAILED:
         return True
-    if data.get("type") == "response.failed":
-        return True
+    choices = data.get("choices")
+    if choices and isinstance(choices, list):
+        for choice in choices:
+            if isinstance(choice, dict) and choice.get("error"):
+                return True
     return bool(data.get("detail")) and data.keys() <= _PROBLEM
 
 

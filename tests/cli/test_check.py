@@ -45,6 +45,19 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
+def test_it_shows_what_targets_can_do(run: Run, file: Path) -> None:
+    file.write_text(STACK + '[capabilities."t:*"]\ncannot = ["image"]\noutput_limit = 7\n')
+    done = run("check", "llmmw.toml")
+    assert "targets\n  t:small  can't image; output limit 7\n  t:large  can't" in done.stdout
+    rows = json.loads(run("check", "llmmw.toml", "--json").stdout)["capabilities"]
+    can = {"can": ["audio", "document", "video"], "cannot": ["image"], "output_limit": 7}
+    assert rows == {"t:small": can, "t:large": can}
+    file.write_text('[capabilities."t:*"]\ncannot = ["images"]\n')
+    done = run("check", "llmmw.toml")
+    assert done.returncode == 2
+    assert "llmmw.toml: the capabilities of 't:*': cannot: 'images' is none of" in done.stderr
+
+
 def test_it_shows_the_stack_and_the_providers(run: Run, file: Path) -> None:
     done = run("check", "llmmw.toml")
     assert (done.returncode, done.stderr) == (0, "")

@@ -11,6 +11,7 @@ from llmmw import (
     Advice,
     Attempts,
     Balance,
+    Batch,
     Breaker,
     Client,
     Coalesce,
@@ -77,6 +78,12 @@ DOUBTFUL: list[tuple[str, list[Any], str, tuple[str, ...]]] = [
         [TOTAL, Breaker(), Attempts(Retry(2), Fallback("host:b"))],
         "Breaker (stack[1]) counts all attempts of Attempts (stack[2]) as one call of its first",
         ("stack[1]", "stack[2]"),
+    ),
+    (
+        "batch-inside",
+        [TOTAL, Retry(), Concurrency(8), Batch()],
+        "Concurrency (stack[2]) is met by each call before Batch (stack[3]) puts them together",
+        ("stack[2]", "stack[3]"),
     ),
     (
         "coalesce-inside",
@@ -189,6 +196,7 @@ def test_what_is_doubtful_is_told_once(
         [TOTAL, Attempts(Retry(2), Fallback("host:b")), BALANCE, Breaker(), Concurrency()],
         [TOTAL, Concurrency(8, scope="all"), BALANCE],
         [TOTAL, Coalesce(), Retry(), Breaker(), Concurrency(8), Timeout(idle=60)],
+        [TOTAL, Retry(), Batch(), Breaker(), Concurrency(8)],
         [TOTAL, Fallback("host:b", on={ContextWindowExceeded: "host:b"})],
     ],
     ids=str,

@@ -181,7 +181,7 @@ def test_a_plain_class_of_a_plugin_needs_nothing_more(load: Load) -> None:
 STACK = "[[stack]]\nuse = "
 WRONG = [
     ('modle = "a:b"', "f.toml: unknown key 'modle'; did you mean 'model'?"),
-    ("xyzzy = 1", "f.toml: unknown key 'xyzzy'; known are model, stack, providers"),
+    ("xyzzy = 1", "f.toml: unknown key 'xyzzy'; known are model, stack, capabilities, prices, providers"),
     ('model = "gpt"', 'f.toml: model = "gpt": expected "provider:model"'),
     ("model = 5", 'f.toml: model = 5: expected "provider:model"'),
     ("stack = 5", "f.toml: stack = 5: expected tables: [[stack]], each with its use"),
@@ -191,8 +191,8 @@ WRONG = [
     (
         STACK + '"retyr"',
         "f.toml: stack[0].use: no middleware is named 'retyr'; did you mean 'retry'? there is "
-        "attempts, balance, breaker, coalesce, concurrency, fallback, guard, hedge, instrument, "
-        "maker, opaque, plain, rate_limit, retry, timeout",
+        "attempts, balance, batch, breaker, cache, coalesce, concurrency, fallback, guard, hedge, "
+        "instrument, maker, opaque, plain, rate_limit, retry, timeout",
     ),
     (
         STACK + '"retry"\nretires = 2',

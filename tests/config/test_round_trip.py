@@ -82,6 +82,20 @@ NAMED = {
     "thing": DATA,
     "limits": st.dictionaries(TEXTS, NUMBERS, max_size=2),
 }
+WORDS = st.lists(st.sampled_from(["tools", "image", "schema"]), max_size=2)
+ABLE = st.fixed_dictionaries(
+    {},
+    optional={
+        "can": WORDS,
+        "cannot": st.just(["n"]),
+        "output_limit": st.integers(1, 9),
+        "bills_on_cancel": st.booleans(),
+    },
+)
+PRICED = st.fixed_dictionaries(
+    {"input": st.just("0.25") | st.integers(0, 9)},
+    optional={"output": st.floats(0, 9), "source": TEXTS, "read": st.dates()},
+)
 TYPED: dict[Any, st.SearchStrategy[Any]] = {
     float: NUMBERS,
     int: st.integers(0, 9),
@@ -132,7 +146,14 @@ def configs(stack: st.SearchStrategy[Any]) -> st.SearchStrategy[Config]:
     account = st.fixed_dictionaries({}, optional=host)
     other = st.fixed_dictionaries({"use": st.just("host")}, optional=host)
     options = st.fixed_dictionaries({}, optional={"host": account, "é .1": other, "two": other})
-    return st.builds(Config, model=st.none() | MODELS, stack=stack, options=options)
+    return st.builds(
+        Config,
+        model=st.none() | MODELS,
+        stack=stack,
+        options=options,
+        capabilities=st.dictionaries(MODELS, ABLE, max_size=2),
+        prices=st.just({}) | st.dictionaries(MODELS, PRICED, max_size=2),
+    )
 
 
 def shape(item: Any) -> Any:

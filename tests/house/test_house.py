@@ -18,6 +18,7 @@ DOORS = [
     "llmmw.plugin",
     "llmmw.policies",
     "llmmw.sim",
+    "llmmw.stores",
     "llmmw.testing",
 ]
 
@@ -70,6 +71,11 @@ def test_every_policy_is_registered_and_named_after_its_file() -> None:
     commands = {path.stem for path in (CORE / "cli").glob("[!_]*.py")}
     beside = {"laws"}  # in the kit, which needs Hypothesis
     assert set(groups["llmmw.command"]) == commands | beside
+
+
+def test_every_store_is_registered_and_named_after_its_file() -> None:
+    files = {path.stem for path in (CORE / "stores").glob("[!_]*.py")}
+    assert set(project(ROOT / "pyproject.toml")["entry-points"]["llmmw.store"]) == files
 
 
 def test_every_policy_opens_with_its_law() -> None:

@@ -166,6 +166,62 @@ EXAMPLES = {
         ),
         lambda: [Attempts(Retry(1), Fallback("sim:b"), Hedge(1 / 64, targets="sim:b"))],
     ),
+    # An answer is continued by a target that repeats the white space before the cut.
+    "resumed": (
+        world(
+            (Script(pieces=("a  b \n",), error=Fault("cut")),),
+            Caller(mode="stream", on_interrupt="resume"),
+            b=(Script(pieces=("a  b", " \n", " c")),),
+            prefill=TARGETS,
+        ),
+        lambda: [Attempts(Retry(2), Fallback("sim:b"))],
+    ),
+    # Only the last target can go on with an answer.
+    "resumed-elsewhere": (
+        world(
+            (Script(first=1 / 64, pieces=("a ",), error=Fault("cut")),),
+            Caller(mode="listen", on_interrupt="resume", pauses=(1 / 64,)),
+            prefill=("sim:c",),
+        ),
+        lambda: [Attempts(Retry(2), Fallback("sim:b", "sim:c"), Hedge(1.0))],
+    ),
+    # What was continued breaks off again.
+    "resumed-twice": (
+        world(
+            (Script(pieces=("a ",), error=Fault("cut")),),
+            Caller(mode="stream", on_interrupt="resume"),
+            b=(Script(pieces=("b ",), error=Fault("cut")),),
+            prefill=TARGETS,
+        ),
+        lambda: [Attempts(Retry(2), Fallback("sim:b", "sim:c")), Retry(1)],
+    ),
+    # A piece of a tool call was told.
+    "tool-cut": (
+        world(
+            (Script(pieces=("{",), tool="f", error=Fault("cut")),),
+            Caller(mode="stream", on_interrupt="resume"),
+            prefill=TARGETS,
+        ),
+        lambda: [Attempts(Retry(2), Fallback("sim:b"))],
+    ),
+    # An answer breaks off within what is held back.
+    "held-back": (
+        world(
+            (Script(pieces=("a ", "b "), error=Fault("cut")), Script(pieces=("a ", "b ", "c "))),
+            Caller(mode="stream"),
+        ),
+        lambda: [Attempts(Retry(2), hold_back=2)],
+    ),
+    # One of the targets can't serve the call.
+    "picky": (
+        world(BUSY, Caller(), Caller(mode="stream"), b=BUSY, unable=("sim:c",)),
+        lambda: [Attempts(Retry(1), Fallback("sim:c", "sim:b"), Hedge(1.0))],
+    ),
+    # The same of those that are balanced.
+    "picky-balance": (
+        world((Script(),), Caller(), Caller(mode="stream"), unable=("sim:a", "sim:c")),
+        lambda: [Attempts(Retry(1), Fallback("sim:b")), Balance(*TARGETS)],
+    ),
     # A hint is waited for where there is no other target.
     "hint": (world((*HINTED, Script()), Caller()), lambda: [Retry(2)]),
 }

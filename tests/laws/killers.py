@@ -72,6 +72,11 @@ KILLERS = {
     87: "one_place_too_many",
     88: "cancelled_attempt_not_recorded",
     89: "an_instrument_that_fails_ends_the_call",
+    93: "white_space_is_told_twice",
+    94: "goes_on_after_a_piece_of_a_call",
+    95: "goes_on_again_and_again",
+    96: "nothing_is_held_back",
+    97: "the_text_so_far_is_not_sent",
     98: "cause_lost_between_the_tasks",
     99: "end_of_file_taken_for_success",
     100: "attempts_forgotten",
@@ -85,6 +90,7 @@ KILLERS = {
     111: "the_rejected_answer_is_lost",
     112: "a_failing_check_rejects",
     113: "not_rewritten_in_errors",
+    114: "who_can_not_serve_is_asked",
 }
 
 UNPROVEN: dict[int, str] = {}
@@ -109,5 +115,11 @@ CORRECTED = """
 - **L1**: attempts that are not sent are bounded by the policies themselves, not by `max_attempts`.
 - **L113** was broken by `Coalesce` over a `Hedge` that keeps the losers: the error's partial answer
   was that of the attempt that failed last, not what the caller had been told.
+- **L3**, **L9**: what was told through an engine counts, even where one outside holds it back
+  (`hold_back`) and the caller has not heard it. Found with
+  `[Attempts(Retry(3), Fallback(…), Hedge(…), hold_back=1), Retry(2), Timeout(first_token=…)]`.
+- **L26**, **L77** (a reply is that of one attempt, and names its target) speak of answers that were
+  not continued; one that was names the target of its beginning, as what was told does.
+- **L96** speaks of attempts that share no flight: of two that do, both are told the same.
 - **L8**: the last attempt on the first target is the last that was started, not the last to end.
 """

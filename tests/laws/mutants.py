@@ -9,11 +9,11 @@ import attrs
 import trio
 
 from llmmw import _attempts, _client, _plan, _stream
-from llmmw._attempts import History
 from llmmw._budget import Budget
 from llmmw._call import Call
+from llmmw._gate import Gate
+from llmmw._history import History
 from llmmw._ledger import AttemptEnded, Ledger
-from llmmw._listen import Gate
 from llmmw._plan import Plan
 from llmmw._response import Generation
 from llmmw.errors import CallShed, ConnectionFailed, LLMError, StreamInterrupted
@@ -64,7 +64,7 @@ def off_by_one(patch):
     real, init = Retry.propose, Plan.__init__
     more = {"retries": 3}
     patch.setattr(Retry, "propose", lambda s, h, now: real(attrs.evolve(s, **more), h, now))
-    patch.setattr(Plan, "__init__", lambda s, p, b, n: init(s, p, b, n + 1))
+    patch.setattr(Plan, "__init__", lambda s, p, b, n, *o: init(s, p, b, n + 1, *o))
 
 
 @mutant("attempts", "retry")
@@ -331,7 +331,7 @@ def restart_not_announced(patch):
 @mutant("attempts")
 def gives_up_too_early(patch):
     init = Plan.__init__
-    patch.setattr(Plan, "__init__", lambda s, p, b, n: init(s, p, b, n - 1))
+    patch.setattr(Plan, "__init__", lambda s, p, b, n, *o: init(s, p, b, n - 1, *o))
 
 
 @mutant("retry", "attempts")

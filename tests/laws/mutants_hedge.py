@@ -3,7 +3,7 @@
 import attrs
 
 from llmmw import _plan
-from llmmw._attempts import History
+from llmmw._history import History
 from llmmw._plan import Plan, _Race
 from llmmw.errors import LLMError
 from llmmw.policies import Hedge
@@ -78,7 +78,7 @@ def one_hedge_too_many(patch):
         return real(attrs.evolve(self, max_hedges=self.max_hedges + 1), history)
 
     patch.setattr(Hedge, "due", due)
-    patch.setattr(Plan, "__init__", lambda s, p, b, n: init(s, p, b, n + 1))
+    patch.setattr(Plan, "__init__", lambda s, p, b, n, *o: init(s, p, b, n + 1, *o))
 
 
 @mutant("hedges", "hedged")

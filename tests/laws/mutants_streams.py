@@ -2,7 +2,7 @@
 
 import math
 
-from llmmw._listen import Gate
+from llmmw._gate import Gate
 from llmmw._response import Generation
 from llmmw._tasks import open_nursery
 from llmmw.policies import timeout as timeout_module

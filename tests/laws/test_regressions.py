@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from llmmw import Attempts, Budget, Client, Fallback, Retry, Timeout, ToolCallPart, _listen
-from llmmw._attempts import History, Record, Start
 from llmmw._budget import pay
 from llmmw._deltas import PartDelta, PartEnd, PartStart
+from llmmw._history import History, Record, Start
 from llmmw._request import generate_of
 from llmmw.errors import LLMError, Overloaded, StreamInterrupted
 from llmmw.testing import Caller, Fault, Script, SimulatedProvider, World, run_virtual, run_world

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from llmmw import Attempts, Client, Generation, Message, Middleware, Retry, Timeout, ToolResultPart
+from llmmw import Client, Generation, Message, Middleware, Timeout, ToolResultPart
 from llmmw.errors import (
     AuthenticationFailed,
     ContextWindowExceeded,
@@ -17,7 +17,6 @@ from llmmw.errors import (
     NotFound,
     Overloaded,
     PermissionDenied,
-    ProtocolError,
     QuotaExhausted,
     RateLimited,
     ServerError,
@@ -132,20 +131,6 @@ async def test_a_stream_that_ends_early_is_never_a_success(mock: Mock, kind: str
                 await read(client)
             partial = caught.value.partial
             assert partial is None or (WHOLE.startswith(partial.text) and partial.finish is None)
-
-
-async def test_an_event_that_is_none_is_an_error(mock: Mock) -> None:
-    async with open_client(mock) as client:
-        mock.fault("malformed")
-        with pytest.raises(ProtocolError):
-            await read(client)
-
-
-async def test_a_broken_stream_is_asked_for_again(mock: Mock) -> None:
-    mock.fault("truncate", times=2)
-    async with open_client(mock, Attempts(Retry(3, base=0.02))) as client:
-        assert (await read(client, on_interrupt="restart")).text == WHOLE
-    assert len(mock.requests()) == 3
 
 
 # A real model.

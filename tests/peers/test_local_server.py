@@ -12,13 +12,24 @@ import httpx
 import pytest
 import trio
 
-from llmmw import Choice, Client, Generate, Generation, Timeout
+from llmmw import (
+    Choice,
+    Client,
+    Generate,
+    Generation,
+    Message,
+    Timeout,
+    Tool,
+    ToolCallPart,
+    ToolResultPart,
+)
 from llmmw.errors import (
     AuthenticationFailed,
     BadRequest,
     ConfigError,
     ContextWindowExceeded,
     LLMError,
+    UnsupportedFeature,
 )
 
 from .servers import open_peer
@@ -252,3 +263,90 @@ async def test_what_the_server_lacks_is_told(server: str) -> None:
         with pytest.raises(LLMError, match="does not support embeddings") as caught:
             await client.embed(["a"])
     assert caught.value.status == 501
+
+
+# The Responses API of the same server.
+
+
+@asynccontextmanager
+async def open_responses(server: str) -> AsyncIterator[Client]:
+    async with open_client(server, api="responses") as client:
+        yield client
+
+
+async def test_a_response_is_the_same_whole_and_in_pieces(server: str) -> None:
+    async with open_client(server) as client:
+        chat = await client.ask("What is 2+2?", max_output_tokens=20, temperature=0)
+    async with open_responses(server) as client:
+        whole = await client.ask("What is 2+2?", max_output_tokens=20, temperature=0)
+        text, response = await streamed(client, "What is 2+2?", max_output_tokens=20, temperature=0)
+    assert text == response.text == whole.text == chat.text
+    for one in (whole, response):
+        assert (one.finish_reason, one.finish.raw) == ("stop", "completed")
+        assert one.id.startswith("resp_")
+        assert one.usage.input_tokens == chat.usage.input_tokens
+        assert one.usage.output_tokens == chat.usage.output_tokens
+        assert not one.warnings
+
+
+async def test_a_conversation_of_responses(server: str) -> None:
+    """Its own answer, one of another host, and a tool's result stand in the history."""
+    look = Tool("look", "Look somewhere.", {"type": "object", "properties": {}})
+    call = ToolCallPart(id="c1", name="look", arguments="{}")
+    result = ToolResultPart(call_id="c1", content="A door.")
+    async with open_responses(server) as client:
+        first = await client.ask("Hello", max_output_tokens=4, temperature=0)
+        short = await client.ask("Who am I?", max_output_tokens=1, temperature=0)
+        for before in (first, ("assistant", "Hello Ida.")):
+            talk = [("user", "I am Ida."), before, ("user", "Who am I?")]
+            long = await client.ask(talk, system="Be brief.", max_output_tokens=1, temperature=0)
+            assert long.usage.input_tokens > short.usage.input_tokens
+        asked = ("user", "What is there?")
+        talk = [asked, Message("assistant", (call,)), Message("tool", (result,))]
+        seen = await client.ask(talk, tools=[look], max_output_tokens=4, temperature=0)
+    assert seen.usage.output_tokens == 4
+
+
+async def test_a_response_follows_a_json_schema_or_a_choice(server: str) -> None:
+    schema = {"type": "object", "properties": {"a": {"enum": ["x", "y"]}}, "required": ["a"]}
+    async with open_responses(server) as client:
+        told = await client.ask("In JSON:", output=schema, max_output_tokens=40, temperature=0)
+        options = ("certainly", "never")
+        asked = {"output": Choice(options), "max_output_tokens": 9, "temperature": 0}
+        text, _ = await streamed(client, "Is water wet?", **asked)
+        with pytest.raises(UnsupportedFeature, match="logprobs"):
+            await client.ask("hi", logprobs=1)
+    assert json.loads(told.text)["a"] in {"x", "y"}
+    assert text in options
+
+
+async def test_what_a_response_refuses(server: str) -> None:
+    async with open_client(server, api="responses", api_key="wrong-key-000000") as client:
+        with pytest.raises(AuthenticationFailed):
+            await client.ask("hi", max_output_tokens=1)
+    async with open_responses(server) as client:
+        with pytest.raises(ContextWindowExceeded, match="512 tokens"):
+            await client.ask("word " * CONTEXT)
+        with pytest.raises(ContextWindowExceeded, match="512 tokens"):
+            await streamed(client, "word " * CONTEXT)
+
+
+async def test_a_count_is_that_of_the_answer(server: str) -> None:
+    async with open_client(server) as client:
+        counted = await client.count_tokens("What is 2+2?", system="Be brief.")
+        asked = await client.ask("What is 2+2?", system="Be brief.", max_output_tokens=1, **SAME)
+    assert counted.tokens == asked.usage.input_tokens
+
+
+async def test_an_answer_that_was_begun_is_gone_on_with(server: str) -> None:
+    """Whole, this server repeats the beginning; in pieces it does not."""
+    talk = [("user", "Count from 1 to 10."), ("assistant", "1, 2, 3,")]
+    async with open_client(server) as client:
+        asked = {"max_output_tokens": 6, "logprobs": 1, **SAME}
+        whole = await client.ask(talk, **asked)
+        text, response = await streamed(client, talk, **asked)
+    assert text == response.text == whole.text
+    assert whole.text.split() == ["4,", "5,"]
+    for one in (whole, response):
+        tokens = [told for part in one.parts for told in part.logprobs]
+        assert "".join(told.token for told in tokens) == one.text

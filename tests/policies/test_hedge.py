@@ -25,7 +25,7 @@ from llmmw import (
     chain,
     default_stack,
 )
-from llmmw._attempts import History, Record
+from llmmw._history import History, Record
 from llmmw._ledger import AttemptEnded, AttemptStarted, BudgetRefused, HedgeFired
 from llmmw._listen import ResponseBuilder
 from llmmw.errors import CallShed, ConfigError, LLMError

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import stat
 import traceback
+import zlib
 
 import pytest
 import trio
 
 import llmmw.sync
 from llmmw import Client, Retry
-from llmmw.errors import ConfigError, ConnectionFailed, LLMError, RateLimited, StreamInterrupted
+from llmmw.errors import (
+    ConfigError,
+    ConnectionFailed,
+    LLMError,
+    ProtocolError,
+    RateLimited,
+    StreamInterrupted,
+)
 from llmmw.testing import Answer, NotRecorded, cassette, open_server
 from llmmw.testing._network import no_network
 
@@ -292,3 +301,23 @@ def test_it_reaches_plain_code(tmp_path) -> None:
     with cassette(tmp_path / "c.json", "replay"):
         with llmmw.sync.Client("openai:m", stack=[], options=options) as made:
             assert made.ask("hi").text == "hello"
+
+
+async def test_what_nobody_can_read_is_not_kept(tmp_path) -> None:
+    """A key that a host echoes could be read in it by others."""
+    packed = zlib.compress(json.dumps({"error": {"message": f"bad key {KEY}"}}).encode())
+    answer = Answer(headers=JSON | {"Content-Encoding": "deflate"}, body=packed)
+
+    async def use(made):
+        with pytest.raises(ProtocolError) as caught:
+            await made.ask("hi")
+        return caught.value.message
+
+    path = tmp_path / "c.json"
+    server, told = await record(path, answer, use)
+    assert "deflate" in told
+    assert base64.b64encode(packed).decode() not in path.read_text()
+    assert "left out" in path.read_text()
+    with cassette(path, "replay"):
+        async with client(server.url, key=None) as made:
+            assert await use(made) == told

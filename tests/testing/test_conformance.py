@@ -15,13 +15,16 @@ from llmmw.testing.conformance import cases_of, run_cases
 from llmmw.testing.conformance._command import conformance
 from llmmw.testing.conformance._cuts import cuttings, every_cut
 from llmmw.testing.conformance._mutate import mutate
-from llmmw.testing.conformance._requests import canonical, request_of
 from llmmw.testing.conformance._run import exceptions
+from llmmw.testing.conformance._stage import Stage
+from llmmw.testing.conformance._targets import KEY
 
 plugins = pytest.mark.plugins
 USAGE = {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8}
 READ = {"text": "", "reasoning": "", "tool_calls": [], "finish_reason": "stop"}
 READ_USAGE = {"input_tokens": 3, "output_tokens": 5}
+ASKED = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}]}
+PLANTED = "sk-planted-7f3a91c0d84be265"
 WEATHER = {"id": "call_1", "name": "weather", "arguments": {"city": "Bern"}}
 
 
@@ -63,10 +66,8 @@ TEXT = sse(chunk(content="Gr"), chunk(content="ün"), chunk(finish="stop"))
 
 
 async def run(root: Path, **options) -> dict[str, tuple[str, str]]:
-    found = {}
-    async for verdict in run_cases(cases_of(root), **options):
-        found[verdict.case.id] = verdict.status, verdict.why
-    return found
+    verdicts = await run_cases(cases_of(root), **options)
+    return {one.case.id: (one.status, one.why) for one in verdicts}
 
 
 @plugins
@@ -160,7 +161,7 @@ async def test_vectors_of_events(tmp_path) -> None:
     fields = STREAM | {"wire": "sse", "provider": "sse", "chunks_b64": chunks}
     case(tmp_path, "good", body, {"events": events}, **fields)
     case(tmp_path, "bad", body, {"events": events[:1]}, **fields)
-    verdicts = [one async for one in run_cases(cases_of(tmp_path), cuts=1)]
+    verdicts = await run_cases(cases_of(tmp_path), cuts=1)
     assert [one.status for one in verdicts] == ["failed", "passed"]
     assert verdicts[1].servings == 3 + 1 + len(body) - 1  # those of all, its own, at each place
 
@@ -174,88 +175,6 @@ def test_bodies_are_cut_everywhere() -> None:
     assert [len(first) for first, _ in every_cut(body[:50])] == list(range(1, 50))
     for empty in cuttings(b"", 2, random.Random(1)):
         assert b"".join(empty) == b""
-
-
-REQUEST = {
-    "model": "gpt-4o",
-    "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}],
-    "max_completion_tokens": 9,
-    "temperature": 0.5,
-    "stream": False,
-}
-
-
-@plugins
-async def test_what_we_send_is_what_was_recorded(tmp_path) -> None:
-    parts = [{"type": "text", "text": "H"}, {"type": "text", "text": "i"}]
-    recorded = {
-        "same": {name: REQUEST[name] for name in REQUEST if name != "stream"},
-        "equal": REQUEST | {"messages": [{"role": "user", "content": parts}]},
-        "unread": REQUEST | {"audio": {}},
-        "refused": {name: REQUEST[name] for name in REQUEST} | {"model": "o3"},
-    }
-    for name, request in recorded.items():
-        case(tmp_path, name, chat(content="Hi"), {"text": "Hi"}, request=request)
-    case(tmp_path, "none", chat(content="Hi"), {"text": "Hi"})
-    verdicts = [one async for one in run_cases(cases_of(tmp_path), cuts=0)]
-    assert {one.case.id: one.request for one in verdicts} == {name: name for name in recorded} | {
-        "none": "none"
-    }
-    assert {one.status for one in verdicts} == {"passed"}
-
-
-def test_requests_of_each_wire_are_read_alike() -> None:
-    schema = {"type": "object", "properties": {"city": {"type": "string"}}}
-    tool = {"name": "weather", "description": "How it is."}
-    system, user = "Be brief.", {"role": "user", "content": "Hi"}
-    bodies = {
-        "openai-chat": REQUEST
-        | {"tools": [{"type": "function", "function": tool | {"parameters": schema}}]},
-        "openai-responses": {
-            "model": "m",
-            "instructions": system,
-            "input": [{"role": "user", "content": [{"type": "input_text", "text": "Hi"}]}],
-            "max_output_tokens": 9,
-            "temperature": 0.5,
-            "tools": [tool | {"type": "function", "parameters": schema}],
-        },
-        "anthropic-messages": {
-            "model": "m",
-            "system": [{"type": "text", "text": system}],
-            "messages": [user],
-            "max_tokens": 9,
-            "temperature": 0.5,
-            "tools": [tool | {"input_schema": schema}],
-        },
-    }
-    read = [canonical(wire, body) for wire, body in bodies.items()]
-    assert read[0] == read[1] == read[2]
-    gemini = {
-        "contents": [{"role": "user", "parts": [{"text": "Hi"}]}],
-        "system_instruction": {"parts": [{"text": system}]},
-        "generationConfig": {"maxOutputTokens": 9, "temperature": 0.5},
-    }
-    assert canonical("gemini", gemini) == {k: v for k, v in read[0].items() if k != "tools"}
-    request = request_of("openai-chat", bodies["openai-chat"])
-    assert [message.role for message in request.messages] == ["system", "user"]
-    assert (request.max_output_tokens, request.tools[0].name) == (9, "weather")
-
-
-@pytest.mark.parametrize(
-    "more",
-    [
-        {"messages": [{"role": "tool", "content": "x", "tool_call_id": "1"}]},
-        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
-        {"messages": [{"role": "user"}]},
-        {"messages": "Hi"},
-        {"audio": {}},
-        {"tools": [{"type": "web_search"}]},
-    ],
-)
-def test_what_is_not_simple_is_not_compared(more) -> None:
-    assert canonical("openai-chat", REQUEST | more) is None
-    assert request_of("openai-chat", REQUEST | more) is None
-    assert canonical("smoke-signals", REQUEST) is None
 
 
 @plugins
@@ -301,3 +220,50 @@ def test_damaged_bodies(tmp_path, monkeypatch) -> None:
     assert any("KeyError" in defect for defect in report.defects)
     done = CliRunner().invoke(conformance, [str(tmp_path), "--mutate", "50"])
     assert done.exit_code == 1
+
+
+@plugins
+def test_no_key_is_printed(tmp_path, monkeypatch) -> None:
+    """Neither ours, which the host tells back, nor one of the user's, which is not even sent."""
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY"):
+        monkeypatch.setenv(name, PLANTED)
+    error = {"error": {"message": f"bad key {KEY}", "code": KEY, "type": f"no-{KEY}"}}
+    fields = {"http_status": 401, "response_headers": {"x-request-id": KEY, "location": KEY}}
+    asked = ASKED | {"temperature": 0.1}
+    case(tmp_path, "told", error, {"error": "other"}, request=asked, **fields)
+    case(tmp_path, "moved", b"", {"error": "other"}, **fields | {"http_status": 307})
+    case(tmp_path, "inside", sse(json.dumps(error)), {"text": "Hi"}, **STREAM)
+    case(tmp_path, "claude", error, {}, provider="anthropic", wire="anthropic-messages", **fields)
+    case(tmp_path, "gemini", error, {}, provider="google", wire="gemini", **fields)
+    runs = [["--json"], [], ["--mutate", "60"], ["--mutate", "60", "--json"]]
+    for options in runs:
+        done = CliRunner().invoke(conformance, [str(tmp_path), "--cuts", "1", *options])
+        assert ("[key]" in done.output) is ("--mutate" not in options)
+        for key in (KEY, PLANTED):
+            assert key[:12] not in done.output, options
+            assert key[-12:] not in done.output, options
+
+
+@plugins
+async def test_only_the_key_of_the_run_is_sent(tmp_path, monkeypatch) -> None:
+    heard = []
+    monkeypatch.setenv("OPENAI_API_KEY", PLANTED)
+    real = Stage.heard
+    monkeypatch.setattr(
+        Stage, "heard", lambda self: (heard.extend(self.server.requests), real(self))[1]
+    )
+    case(tmp_path, "a", chat(content="Hi"), {"text": "Hi"}, request=ASKED)
+    (verdict,) = await run_cases(cases_of(tmp_path), cuts=0)
+    assert verdict.why == ""
+    sent = repr([(one.path, dict(one.headers), one.body) for one in heard])
+    assert KEY in sent
+    assert PLANTED not in sent
+
+
+@plugins
+async def test_an_answer_that_is_not_done_may_be_an_error(tmp_path) -> None:
+    fields = {"provider": "openai", "wire": "openai-responses"}
+    queued = {"id": "r", "status": "queued", "output": []}
+    case(tmp_path, "a", queued, {"status": "queued", "finish_reason": "queued"}, **fields)
+    case(tmp_path, "b", queued, {"status": "completed", "finish_reason": "completed"}, **fields)
+    assert [status for status, _ in (await run(tmp_path)).values()] == ["passed", "failed"]

@@ -76,7 +76,7 @@ def test_short_forms_of_output(given: object, made: object) -> None:
         ({"logit_bias": 5}, "logit_bias=5: expected an object"),
         ({"metadata": 5}, "metadata=5: expected an object"),
         ({"extra": {"local": 5}}, "extra['local']=5"),
-        ({"unsupported": "banana"}, "expected 'error' or 'drop'"),
+        ({"unsupported": "banana"}, "expected 'error', 'drop' or 'emulate'"),
         ({"model": 5}, "model=5"),
         ({"tool_choice": 5}, "tool_choice=5"),
         ({"stop_sequences": [1]}, "expected texts"),

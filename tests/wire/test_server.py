@@ -30,6 +30,15 @@ async def test_a_function_of_the_request() -> None:
         assert (await client.post(server.url, content=b"hi")).text == "HI"
 
 
+async def test_pieces_at_once_are_pieces_still() -> None:
+    rows = [bytes([one]) for one in range(256)]
+    async with open_server(Answer(pieces=[*rows, b""], at_once=True)) as server:
+        async with httpx.AsyncClient() as client, client.stream("GET", server.url) as told:
+            assert [piece async for piece in told.aiter_bytes()] == rows
+        async with httpx.AsyncClient() as client:
+            assert (await client.get(server.url)).content == b"".join(rows)
+
+
 async def test_pieces_come_one_by_one() -> None:
     seen = trio.Event()
     async with open_server(Answer(pieces=[b"a", b"", seen.wait, b"b"])) as server:

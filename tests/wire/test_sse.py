@@ -19,16 +19,16 @@ def decoded(*pieces: bytes) -> list[SSEEvent]:
     return [event for piece in pieces for event in decoder.feed(piece)] + decoder.end()
 
 
-def plain(stream: bytes) -> list[tuple[str, str]]:
+def plain(stream: bytes) -> list[SSEEvent]:
     """The standard, read as it is written, from the whole stream at once; no event at its end."""
     text = stream.decode("utf-8-sig", "replace")
     lines = re.split("\r\n|\r|\n", text)[:-1]
-    events: list[tuple[str, str]] = []
-    data, name = "", ""
+    events: list[SSEEvent] = []
+    data, name, last, retry = "", "", "", None
     for line in lines:
         if line == "":
             if data:
-                events.append((data[:-1], name))
+                events.append(SSEEvent(data[:-1], name, id=last, retry=retry))
             data, name = "", ""
             continue
         if line.startswith(":"):
@@ -39,6 +39,10 @@ def plain(stream: bytes) -> list[tuple[str, str]]:
             data += value + "\n"
         elif field == "event":
             name = value
+        elif field == "id" and "\0" not in value:
+            last = value
+        elif field == "retry" and re.fullmatch("[0-9]+", value):
+            retry = int(value)
     return events
 
 
@@ -75,6 +79,26 @@ def test_the_rules_of_the_standard(stream: bytes, events: list[tuple[str, str]])
 
 
 @pytest.mark.parametrize(
+    ("stream", "told"),
+    [
+        (b"id: 1\ndata: a\n\ndata: b\n\n", [("1", None), ("1", None)]),
+        (b"id: 1\ndata: a\n\nid: 2\n\ndata: b\n\n", [("1", None), ("2", None)]),
+        (b"id: 1\ndata: a\n\nid\ndata: b\n\n", [("1", None), ("", None)]),
+        (b"id: 1\nid: 2\0\ndata: a\n\n", [("1", None)]),
+        (b"data: a\nid:  1\n\n", [(" 1", None)]),
+        (b"retry: 30\ndata: a\n\ndata: b\n\n", [("", 30), ("", 30)]),
+        (b"retry: 007\nretry: 1s\nretry: -1\nretry:\ndata: a\n\n", [("", 7)]),
+        ("retry: ٣\nretry: ²\ndata: a\n\n".encode(), [("", None)]),
+        (b"retry: " + b"9" * 5000 + b'\nid: 1\ndata: {"a": 1}', [("1", None)]),
+    ],
+)
+def test_the_last_id_and_the_last_pause_stay(
+    stream: bytes, told: list[tuple[str, int | None]]
+) -> None:
+    assert [(event.id, event.retry) for event in decoded(stream)] == told
+
+
+@pytest.mark.parametrize(
     ("stream", "data"),
     [
         (b'data: {"a": [1]}', '{"a": [1]}'),
@@ -103,7 +127,8 @@ def test_a_decoder_that_ended_has_forgotten_the_event() -> None:
     assert decoder.end() == []
 
 
-MARKS = [b"data: ", b"data:", b"data", b"event: e", b"error: {}", b"id:", b"{", b"}", b":", b" "]
+MARKS = [b"data: ", b"data:", b"data", b"event: e", b"error: {}", b"{", b"}", b":", b" "]
+MARKS += [b"id:", b"id: 7", b"id", b"retry: ", b"retry:5", b"\0", b"event: e\ndata: a\n\n"]
 ENDS = [b"\n", b"\r", b"\r\n", b"\n\n", b"[DONE]", b'{"a":1}']
 SIGNS = ["ü€🙂".encode(), b"\xf0\x9f", b"\xef\xbb\xbf"]
 PIECES = st.sampled_from([*MARKS, *ENDS, *SIGNS])
@@ -115,7 +140,7 @@ STREAMS = st.lists(PIECES | st.binary(max_size=3), max_size=40).map(b"".join)
 def test_no_cutting_changes_the_events(stream: bytes, places: list[int]) -> None:
     whole, cut = SSEDecoder(), SSEDecoder()
     expected = whole.feed(stream)
-    assert [(event.data, event.event) for event in expected] == plain(stream)
+    assert expected == plain(stream)
     expected += whole.end()
     bounds = [0, *sorted(min(place, len(stream)) for place in places), len(stream)]
     events = []

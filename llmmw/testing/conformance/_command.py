@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections import Counter
-from contextlib import aclosing
 from pathlib import Path
 from typing import get_args
 
@@ -41,7 +41,8 @@ __all__ = ["conformance"]
 def conformance(folder: Path, as_json: bool, cuts: int, seed: int, only: str, mutate: int) -> None:
     """Run every case below FOLDER: serve the recorded bodies over HTTP on this machine, whole,
     byte by byte and cut at random places, ask the installed providers, and compare text,
-    reasoning, tool calls, finish reason, usage and errors with the case's expected.json.
+    reasoning, tool calls, finish reason, usage and errors with the case's expected.json; what is
+    sent with its request.json; and the answer, sent back as history, with what its host wants.
 
     Exit status: 1 if a case fails.
     """
@@ -62,12 +63,13 @@ def conformance(folder: Path, as_json: bool, cuts: int, seed: int, only: str, mu
 
 async def _verdicts(cases: list[Case], cuts: int, seed: int, only: str) -> list[Verdict]:
     shows = sys.stderr.isatty()
-    found = []
-    async with aclosing(run_cases(cases, cuts=cuts, seed=seed, only=only)) as told:
-        async for verdict in told:
-            found.append(verdict)
-            if shows:
-                click.echo(f"\r{len(found)} of {len(cases)} cases", err=True, nl=False)
+    done = itertools.count(1)
+
+    def told(verdict: Verdict) -> None:
+        if shows:
+            click.echo(f"\r{next(done)} of {len(cases)} cases", err=True, nl=False)
+
+    found = await run_cases(cases, cuts=cuts, seed=seed, only=only, told=told)
     if shows:
         click.echo(err=True)
     return found
@@ -84,6 +86,8 @@ def _json(verdicts: list[Verdict]) -> str:
                 "wire": one.case.wire,
                 "servings": one.servings,
                 "request": one.request,
+                "refused": one.refused,
+                "replays": one.replays,
             }
             for one in verdicts
         ]
@@ -109,6 +113,9 @@ def _page(verdicts: list[Verdict]) -> str:
         for one in verdicts:
             if one.status == status:
                 lines += ["", f"{status} {one.case.id}", f"    {one.why}"]
+    lines += [
+        f"\nrefused request of {one.case.id}\n    {one.refused}" for one in verdicts if one.refused
+    ]
     return "\n".join([*lines, ""])
 
 
@@ -117,11 +124,12 @@ def _numbers(row: Counter[str]) -> str:
 
 
 def _requests(verdicts: list[Verdict]) -> str:
-    told = Counter(one.request for one in verdicts)
+    told = Counter(one.request for one in verdicts if one.status != "unsupported")
     return (
-        f"requests: {told['same']} as recorded, {told['equal']} in another form of the same, "
-        f"{told['other']} other, {told['refused']} refused; "
-        f"{told['unread']} recorded ones hold more than is compared"
+        f"requests: of {told.total() - told['none']} recorded, {told['same']} are sent as they "
+        f"were, {told['equal']} in another form of the same, {told['other']} otherwise, "
+        f"{told['refused']} are refused, {told['unread']} are not read\n"
+        f"replays: {sum(one.replays for one in verdicts)} requests with an answer in their history"
     )
 
 

@@ -54,10 +54,13 @@ def _fails(case: Case) -> bool:
 
 
 def _may_fail(expected: Mapping[str, Any], error: LLMError) -> bool:
-    """Whether an error is a right reading too: of a prompt that was blocked; of an answer that
-    holds nothing at all; of one that the case does not read itself."""
+    """Whether an error is a right reading too: of a prompt that was blocked; of a response that its
+    host has not finished; of an answer that holds nothing at all; of one that the case does not
+    read itself."""
     if expected.get("prompt_feedback"):
         return isinstance(error, ContentFiltered)
+    if expected.get("status") in {"queued", "in_progress"}:
+        return isinstance(error, StreamInterrupted)
     named = {name for name in expected if expected[name]} - {"model", "id", "n_events"}
     return named <= {"note", "termination", "choices"}
 

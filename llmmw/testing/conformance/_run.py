@@ -6,8 +6,7 @@ import fnmatch
 import random
 import tomllib
 import traceback
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Mapping
 from importlib.resources import files
 from typing import Literal, TypeAlias
 
@@ -18,23 +17,24 @@ from llmmw._client import Client
 from llmmw._deltas import Delta
 from llmmw._plugins import Plugins
 from llmmw._request import Generate
+from llmmw._response import Generation
 from llmmw.errors import LLMError, UnsupportedFeature
-from llmmw.testing._server import Answer, Received, Server, open_server
 from llmmw.testing.conformance._cases import Case
 from llmmw.testing.conformance._cuts import cuttings, every_cut
 from llmmw.testing.conformance._events import event_differences
 from llmmw.testing.conformance._reading import Outcome, differences
-from llmmw.testing.conformance._requests import canonical, request_of
+from llmmw.testing.conformance._replay import histories, replay_differences
+from llmmw.testing.conformance._requests import request_differences, request_of
+from llmmw.testing.conformance._stage import Stage, open_stage
 from llmmw.testing.conformance._targets import Target, target_of
-from llmmw.wire import Http
 
-__all__ = ["Asker", "Verdict", "exceptions", "run_cases"]
+__all__ = ["Compared", "Status", "Verdict", "exceptions", "run_cases"]
 
 Status: TypeAlias = Literal["passed", "failed", "unsupported", "excepted"]
 Compared: TypeAlias = Literal["same", "equal", "other", "refused", "unread", "none"]
 """The request that we send for the recorded one: the same JSON; another form of the same content;
-other content; a parameter of it is refused, as the host has it not by our table; or the recorded
-one holds what is not compared; or there is none."""
+other content; something in it is refused, as the host has it not by our table; or the recorded one
+is not read; or there is none."""
 
 _PATIENCE = 60.0
 """Seconds that one serving may take."""
@@ -50,6 +50,10 @@ class Verdict:
     servings: int = 0
     """How many times its body was served."""
     request: Compared = "none"
+    refused: str = ""
+    """What of the recorded request was refused."""
+    replays: int = 0
+    """How many requests with the answer in their history were looked at."""
 
 
 def exceptions() -> Mapping[str, str]:
@@ -59,59 +63,70 @@ def exceptions() -> Mapping[str, str]:
 
 
 async def run_cases(
-    cases: Iterable[Case], *, cuts: int = 3, seed: int = 0, only: str = "*"
-) -> AsyncGenerator[Verdict, None]:
-    """Run cases one after another, each over real HTTP on this machine. Close it if you leave
-    early.
+    cases: Iterable[Case],
+    *,
+    cuts: int = 3,
+    seed: int = 0,
+    only: str = "*",
+    told: Callable[[Verdict], None] | None = None,
+) -> list[Verdict]:
+    """Run cases one after another, each over real HTTP on this machine.
 
     Args:
         cases: of `cases_of`.
         cuts: how many times each body is cut at random places.
         seed: which places.
         only: a pattern as of file names, or a part of the ids of the cases to run.
+        told: is called with each verdict at once.
     """
     plugins = Plugins()
     known = plugins.names("provider")
     judged = exceptions()
-    for case in cases:
-        if only not in case.id and not fnmatch.fnmatch(case.id, only):
-            continue
-        target = target_of(case, known)
-        if isinstance(target, str):
-            yield Verdict(case=case, status="unsupported", why=target)
-            continue
-        draw = random.Random(f"{seed} {case.id}")  # noqa: S311 (no secret)
-        verdict = await _verdict(case, target, plugins, draw, cuts)
-        if verdict.status == "failed" and case.id in judged:
-            verdict = attrs.evolve(verdict, status="excepted", why=judged[case.id])
-        yield verdict
+    found: list[Verdict] = []
+    async with open_stage(plugins) as stage:
+        for case in cases:
+            if only not in case.id and not fnmatch.fnmatch(case.id, only):
+                continue
+            target = target_of(case, known)
+            if isinstance(target, str):
+                verdict = Verdict(case=case, status="unsupported", why=target)
+            else:
+                draw = random.Random(f"{seed} {case.id}")  # noqa: S311 (no secret)
+                verdict = await _verdict(case, target, stage, draw, cuts)
+            if verdict.status == "failed" and case.id in judged:
+                verdict = attrs.evolve(verdict, status="excepted", why=judged[case.id])
+            found.append(verdict)
+            if told is not None:
+                told(verdict)
+    return found
 
 
 async def _verdict(
-    case: Case, target: Target, plugins: Plugins, draw: random.Random, cuts: int
+    case: Case, target: Target, stage: Stage, draw: random.Random, cuts: int
 ) -> Verdict:
-    servings = 0
+    client = None if target.kind == "events" else await stage.client(target)
+    asker = Asker(case, target, stage, client)
+    status: Status = "passed"
+    why = ""
     try:
-        async with open_asker(case, target, plugins) as asker:
-            for pieces in _servings(case, target, cuts, draw):
-                servings += 1
-                with trio.move_on_after(_PATIENCE) as scope:
-                    found = await asker.ask(pieces)
-                if scope.cancelled_caught:
-                    found = [f"no end after {_PATIENCE:g} s"]
-                if found:
-                    how = "" if servings == 1 else f"in {sum(map(len, pieces))} pieces: "
-                    return Verdict(
-                        case=case,
-                        status="failed",
-                        why=how + "; ".join(found),
-                        servings=servings,
-                        request=asker.compared,
-                    )
+        for pieces in _servings(case, target, cuts, draw):
+            found = await asker.ask(pieces)
+            if found:
+                how = "" if asker.servings == 1 else f"in {sum(map(len, pieces))} pieces: "
+                status, why = "failed", how + "; ".join(found)
+                break
     except UnsupportedFeature as error:
-        status: Status = "unsupported" if target.kind in {"embed", "count"} else "failed"
-        return Verdict(case=case, status=status, why=error.message)
-    return Verdict(case=case, status="passed", servings=servings, request=asker.compared)
+        status = "unsupported" if target.kind in {"embed", "count"} else "failed"
+        why = error.message
+    return Verdict(
+        case=case,
+        status=status,
+        why=why,
+        servings=asker.servings,
+        request=asker.compared,
+        refused=asker.refused,
+        replays=asker.replays,
+    )
 
 
 def _servings(
@@ -132,53 +147,69 @@ class Asker:
 
     case: Case
     target: Target
-    server: Server
+    stage: Stage
     client: Client | None
-    http: Http | None
-    coming: list[list[bytes]] = attrs.field(factory=list)
+    servings: int = 0
     compared: Compared = "none"
+    refused: str = ""
+    replays: int = 0
+    recorded: Generate | None = attrs.field(init=False)
 
-    async def ask(self, answers: Sequence[list[bytes]]) -> list[str]:
+    @recorded.default
+    def _read(self) -> Generate | None:
+        return request_of(self.case, self.target.name) if self.target.kind == "chat" else None
+
+    async def ask(self, answers: list[list[bytes]]) -> list[str]:
         """What is otherwise than expected if these answers are served."""
-        self.coming[:] = answers
-        if self.http is not None:
-            return await event_differences(self.case, self.http)
-        assert self.client is not None
-        found: list[str] = []
-        outcomes: list[Outcome] = []
-        for _ in answers:
-            try:
-                outcomes.append(await self._outcome(self.client))
-            except UnsupportedFeature:
-                raise
-            except Exception as error:  # whatever it is, it is the provider's defect
-                frame = traceback.extract_tb(error.__traceback__)[-1]
-                where = f"{frame.filename.rpartition('/')[2]}:{frame.lineno}"
-                return [f"{type(error).__name__} at {where}: {error}"]
-        found += differences(self.case, outcomes)
-        if self.compared == "none":
-            found += self._compare()
+        self.servings += 1
+        # Of those that are cut at random the first comes with the pauses of a line.
+        self.stage.play(self.case, answers, slowly=self.servings in {1, 3})
+        try:
+            with trio.move_on_after(_PATIENCE) as scope:
+                if self.client is None:
+                    return await event_differences(self.case, await self.stage.http())
+                return await self._found(self.client, answers)
+        except UnsupportedFeature:
+            raise
+        except Exception as error:  # whatever it is, it is the provider's defect
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{frame.filename.rpartition('/')[2]}:{frame.lineno}"
+            return [f"{type(error).__name__} at {where}: {error}"]
+        assert scope.cancelled_caught
+        return [f"no end after {_PATIENCE:g} s"]
+
+    async def _found(self, client: Client, answers: list[list[bytes]]) -> list[str]:
+        outcomes = [await self._outcome(client) for _ in answers]
+        found = differences(self.case, outcomes)
+        if self.servings > 1 or self.target.kind != "chat":
+            return found
+        found += self._compare()
+        last = outcomes[-1]
+        if isinstance(last.response, Generation) and last.error is None:
+            found += await self._replay(client, last.response, answers[-1])
         return found
 
     async def _outcome(self, client: Client) -> Outcome:
-        heard = len(self.server.requests)
         deltas: list[Delta] = []
         try:
             return await self._asked(client, deltas)
         except LLMError as error:
-            if not isinstance(error, UnsupportedFeature) or len(self.server.requests) > heard:
+            if not isinstance(error, UnsupportedFeature) or self.stage.server.requests:
                 return Outcome(error=error, deltas=deltas)
             if self.target.kind != "chat" or self.compared == "refused":
                 raise
+            self.refused = error.message
         self.compared = "refused"
         return await self._outcome(client)
 
     async def _asked(self, client: Client, deltas: list[Delta]) -> Outcome:
+        model = f"{self.target.name}:{self.case.model}"
         if self.target.kind == "embed":
-            return Outcome(await client.embed(["hello"] * int(self.case.expected.get("n") or 1)))
+            count = int(self.case.expected.get("n") or 1)
+            return Outcome(await client.embed(["hello"] * count, model=model))
         if self.target.kind == "count":
-            return Outcome(await client.count_tokens("hello"))
-        request = self._request()
+            return Outcome(await client.count_tokens("hello", model=model))
+        request = self._request().replace(model=model)
         if not self.case.streams:
             return Outcome(await client.ask(request))
         async with client.stream(request) as stream:
@@ -189,46 +220,39 @@ class Asker:
     def _request(self) -> Generate:
         if self.target.kind == "prompt":
             return Generate(prompt="hello")
-        recorded = None
-        if self.compared != "refused":
-            recorded = request_of(self.case.wire, self.case.request)
-        return Generate(messages=["hello"]) if recorded is None else recorded
+        if self.recorded is None or self.compared == "refused":
+            return Generate(messages=["hello"])
+        return self.recorded
 
     def _compare(self) -> list[str]:
-        """Whether we send what the recorded client sent, where that is simple enough to tell."""
-        if self.case.request is None or self.target.kind != "chat":
+        """Whether we send what the recorded client sent."""
+        if self.case.request is None or self.compared == "refused":
             return []
-        recorded = canonical(self.case.wire, self.case.request)
-        if recorded is None:
+        if self.recorded is None:
             self.compared = "unread"
             return []
-        sent = self.server.requests[-1].json()
-        ours = canonical(self.case.wire, sent)
-        if ours == recorded:
+        sent = self.stage.heard()
+        found = request_differences(self.case, sent)
+        if found:
+            self.compared = "other"
+        else:
             self.compared = "same" if sent == self.case.request else "equal"
-            return []
-        self.compared = "other"
-        return [f"request: we send {sent!r}, the recorded one says {dict(self.case.request)!r}"]
+        return [f"request: {one}" for one in found]
 
-
-@asynccontextmanager
-async def open_asker(case: Case, target: Target, plugins: Plugins) -> AsyncIterator[Asker]:
-    """A server and a client for one case, as long as the block runs."""
-    coming: list[list[bytes]] = []
-
-    async def answer(received: Received) -> Answer:
-        pieces = coming.pop(0) if coming else [b""]
-        if len(pieces) == 1 and not case.streams:
-            return Answer(status=case.status, headers=case.headers, body=pieces[0])
-        return Answer(status=case.status, headers=case.headers, pieces=pieces)
-
-    async with open_server(answer) as server:
-        if target.kind == "events":
-            http = Http(base_url=server.url)
-            async with http.open():
-                yield Asker(case, target, server, None, http, coming)
-            return
-        options = {target.name: {"base_url": server.url, **target.options}}
-        model = f"{target.name}:{case.model}"
-        async with Client(model, stack=[], plugins=plugins, options=options) as client:
-            yield Asker(case, target, server, client, None, coming)
+    async def _replay(self, client: Client, response: Generation, pieces: list[bytes]) -> list[str]:
+        """Whether the answer is sent back as its host wants it."""
+        found: list[str] = []
+        for history in histories(response):
+            self.stage.play(self.case, [pieces])
+            request = Generate(messages=history, model=f"{self.target.name}:{self.case.model}")
+            try:
+                await client.ask(request)
+            except LLMError as error:
+                if not self.stage.server.requests:
+                    return [f"replay: the answer can't be sent back: {error}"]
+            self.replays += 1
+            found += [
+                f"replay: {one}"
+                for one in replay_differences(self.case, history, self.stage.heard())
+            ]
+        return found

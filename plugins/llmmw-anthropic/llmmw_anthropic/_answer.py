@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from llmmw import Delta, Generation, PartEnd, ResponseStart, ToolCallPart
+from llmmw import Delta, Generation, PartDelta, PartEnd, ResponseStart, ToolCallPart
 from llmmw.errors import ProtocolError
 from llmmw.plugin import Fold
 from llmmw_anthropic._blocks import Block, block_of
@@ -65,6 +65,11 @@ class Answer:
         """The deltas that an event makes. What comes after the end counts only if it begins
         another message, as where a proxy puts several into one answer."""
         kind = event.get("type")
+        if kind == "content_block_delta" and not self.complete:
+            plain = self._plain(event)
+            if plain is not None:
+                self.fold(plain)
+                return [plain]
         self._made = []
         if not self.complete or kind == "message_start":
             self._hear(str(kind), event)
@@ -164,12 +169,23 @@ class Answer:
         else:
             self._unknown(event)
 
+    def _plain(self, event: Json) -> PartDelta | None:
+        """The delta of an event that is a piece of text and nothing else, as nearly all are."""
+        index, piece = event.get("index"), event.get("delta")
+        if not isinstance(index, int) or not isinstance(piece, dict) or len(piece) != 2:
+            return None
+        block = self._blocks.get(index)
+        if block is None or block.index < 0 or piece.get("type") != block.plain[0]:
+            return None
+        text = piece.get(block.plain[1])
+        return PartDelta(index=block.index, text=text) if text and isinstance(text, str) else None
+
     def _piece(self, event: Json) -> None:
-        self._begin()
         delta = _object(event.get("delta"))
         place = self._place(event)
         block = self._blocks.get(place)
         if block is None:
+            self._begin()
             implied = _IMPLIED.get(str(delta.get("type")))
             if implied is None:
                 self._unknown(event)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 
@@ -50,6 +50,8 @@ def _text(told: Any) -> str:
 class Block:
     """A block. `index` is the number of its part; -1 as long as it is none."""
 
+    plain: ClassVar[tuple[str, str]] = ("", "")
+    """The type of a piece that only adds to the text of its part, and the field of that."""
     start: Json
     index: int = attrs.field(default=-1, init=False)
 
@@ -88,6 +90,8 @@ class Block:
 class TextBlock(Block):
     """Text, and where it has its content from."""
 
+    plain = ("text_delta", "text")
+
     def begin(self, index: int) -> list[Delta]:
         told = self._piece(_text(self.start.get("text")), None, index)
         sources = self.start.get("citations")
@@ -114,6 +118,8 @@ class TextBlock(Block):
 
 class ThinkingBlock(Block):
     """What the model thought, with the signature that it must be sent back with."""
+
+    plain = ("thinking_delta", "thinking")
 
     def begin(self, index: int) -> list[Delta]:
         return self._piece(self.start.get("thinking"), self.start.get("signature"), index)

@@ -17,10 +17,11 @@ from llmmw import (
     TextPart,
     ToolResultPart,
 )
+from llmmw.errors import BadRequest
 from llmmw_anthropic._blocks import NAME
 from llmmw_anthropic._models import Model
 from llmmw_anthropic._notes import Notes
-from llmmw_anthropic._parts import block_of
+from llmmw_anthropic._parts import block_of, own
 
 __all__ = ["conversation_of"]
 
@@ -29,13 +30,22 @@ Json = dict[str, Any]
 _MOST_MARKS = 4
 
 
-def conversation_of(messages: Sequence[Message], model: Model, notes: Notes) -> Json:
+def conversation_of(
+    messages: Sequence[Message], model: Model, notes: Notes, *, prefill: bool
+) -> Json:
     """The fields `system` and `messages`.
+
+    Args:
+        messages: what was said.
+        model: the row of the model.
+        notes: takes what the model can't honour, and the betas that are needed.
+        prefill: whether the model goes on, as it is asked here, with an answer that was begun.
 
     Raises:
         UnsupportedFeature: for a part that the wire has no place for.
+        BadRequest: if nothing was said that could be sent.
     """
-    talk = _Conversation(model, notes)
+    talk = _Conversation(model, notes, prefill)
     for message in messages:
         talk.add(message)
     return talk.body()
@@ -48,6 +58,7 @@ class _Conversation:
 
     model: Model
     notes: Notes
+    prefill: bool
     system: list[Json] = attrs.field(factory=list)
     turns: list[Json] = attrs.field(factory=list)
     shown: list[Part] = attrs.field(factory=list)
@@ -92,7 +103,7 @@ class _Conversation:
         if role == "user" and self.shown:
             shown, self.shown = self.shown, []
             self._fill(turn["content"], shown, role)
-        turn |= dict(message.extra.get(NAME) or {})
+        turn |= own(message.extra)
         if not turn["content"]:
             self.turns.pop()
 
@@ -135,24 +146,38 @@ class _Conversation:
         """The fields of the request."""
         if self.shown:
             self._say("user", (), Message("user", ()))
-        self._prefill()
+        self._begin_answer()
+        self._need_turns()
         self._unmark()
         for turn in self.turns:
             if turn["role"] == "user":  # results go first
                 turn["content"].sort(key=lambda block: block.get("type") != "tool_result")
         return ({"system": self.system} if self.system else {}) | {"messages": self.turns}
 
-    def _prefill(self) -> None:
+    def _begin_answer(self) -> None:
         """The beginning of the answer, where the last turn is one; it may not end in a blank."""
         last = self.turns[-1] if self.turns else None
         if not last or last["role"] != "assistant" or last["content"][-1].get("type") != "text":
             return
-        if not self.model.prefill:
-            self.notes.drop("an answer that was begun for it")
+        if not self.prefill:
+            here = ", as it is asked here" if self.model.prefill else ""
+            self.notes.drop(f"an answer that was begun for it{here}")
             self.turns.pop()
             return
         said = last["content"][-1]
-        said["text"] = said["text"].rstrip()
+        said["text"] = str(said.get("text", "")).rstrip()
+
+    def _need_turns(self) -> None:
+        """The host answers turns alone: what only the system said is said by a user."""
+        if self.turns:
+            return
+        if not self.system:
+            raise BadRequest(
+                "nothing in the conversation says anything to this host: add a user's message"
+            )
+        self.notes.note("takes no system message alone: a user says it")
+        self.turns.append({"role": "user", "content": self.system})
+        self.system = []
 
     def _unmark(self) -> None:
         if len(self.marked) > _MOST_MARKS:
@@ -161,7 +186,7 @@ class _Conversation:
                 del block["cache_control"]
 
 
-_UNMARKED = {"thinking", "redacted_thinking"}
+_UNMARKED = ("thinking", "redacted_thinking")
 
 
 def _is_ours(part: ReasoningPart) -> bool:

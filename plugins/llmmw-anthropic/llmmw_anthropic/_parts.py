@@ -17,12 +17,12 @@ from llmmw import (
     ToolCallPart,
     ToolResultPart,
 )
-from llmmw.errors import ProtocolError, UnsupportedFeature
+from llmmw.errors import BadRequest, ProtocolError, UnsupportedFeature
 from llmmw.wire import loads
 from llmmw_anthropic._blocks import NAME
 from llmmw_anthropic._notes import Notes
 
-__all__ = ["block_of"]
+__all__ = ["block_of", "own"]
 
 Json = dict[str, Any]
 
@@ -38,6 +38,20 @@ _ROLES: Mapping[type, tuple[str, ...]] = {
 """Where parts can stand; others can anywhere."""
 
 
+def own(extra: Mapping[str, Any]) -> Json:
+    """The fields for this host among those that a message, a part or a tool has besides.
+
+    Raises:
+        BadRequest: if they are no object.
+    """
+    fields = extra.get(NAME)
+    if fields is None:
+        return {}
+    if not isinstance(fields, Mapping):
+        raise BadRequest(f"extra[{NAME!r}]={fields!r}: expected an object")
+    return dict(fields)
+
+
 def block_of(part: Part, role: str, notes: Notes) -> Json:
     """The block that a part is.
 
@@ -48,11 +62,11 @@ def block_of(part: Part, role: str, notes: Notes) -> Json:
         kind = part.kind.replace("_", " ")
         raise UnsupportedFeature(f"a {role} turn takes no {kind} part on this wire; leave it out")
     block: Json = _BLOCKS[type(part)](part, notes)
-    return block | dict(getattr(part, "extra", {}).get(NAME) or {})
+    return block | own(getattr(part, "extra", {}))
 
 
 def _text(part: TextPart, notes: Notes) -> Json:
-    sources = [dict(one.extra[NAME]) for one in part.citations if NAME in one.extra]
+    sources = [source for one in part.citations if (source := own(one.extra))]
     return {"type": "text", "text": part.text} | ({"citations": sources} if sources else {})
 
 

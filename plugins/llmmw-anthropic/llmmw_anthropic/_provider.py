@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any, ClassVar, Literal
 
@@ -14,7 +14,7 @@ import trio
 
 from llmmw import Call, CountTokens, Delta, Generate, Response, TokenCount
 from llmmw.errors import ConfigError, LLMError, ProtocolError, StreamInterrupted, UnsupportedFeature
-from llmmw.plugin import Capabilities, Host, Provider
+from llmmw.plugin import Capabilities, Host, Listener, Provider
 from llmmw.wire import Http, Key, KeyOption, Reply, Secret, SSEEvent, dumps, guarded, loads
 from llmmw_anthropic._answer import Answer
 from llmmw_anthropic._blocks import NAME
@@ -103,8 +103,7 @@ class Anthropic(Provider):
 
     def capabilities(self, model: str) -> Capabilities:
         """What the model's row says."""
-        kinds = frozenset({Generate, CountTokens})
-        return Capabilities(kinds=kinds, parameters=model_of(model).parameters)
+        return model_of(model).capabilities()
 
     @asynccontextmanager
     async def open(self, host: Host) -> AsyncIterator[None]:
@@ -201,40 +200,41 @@ def _object(reply: Reply, data: bytes | str) -> Mapping[str, Any]:
     error = reply.error_in(told)
     if error is not None:
         raise error
-    if not isinstance(told, Mapping):
+    if not isinstance(told, dict):
         raise ProtocolError(f"the host sent a {type(told).__name__} where an object belongs")
     return told
 
 
-async def _tell(deltas: Iterable[Delta], call: Call) -> None:
-    for delta in deltas:
-        if call.listener is not None:
-            await call.listener(delta)
-
-
 async def _read(reply: Reply, answer: Answer, call: Call) -> None:
     """Read an answer in the form in which it came, which need not be the one asked for."""
-    if reply.content_type != "text/event-stream":
-        await _tell(answer.whole(_object(reply, await reply.read())), call)
+    listener = call.listener
+    if reply.content_type == "text/event-stream":
+        await _read_events(reply, answer, listener)
         return
+    for delta in answer.whole(_object(reply, await reply.read())):
+        if listener is not None:
+            await listener(delta)
+
+
+async def _read_events(reply: Reply, answer: Answer, listener: Listener | None) -> None:
     until = math.inf
-    async with aclosing(reply.events()) as events:
-        while True:
-            event = None
-            try:
-                # The line may stay open after the end of the answer.
-                with trio.CancelScope(deadline=until):
-                    event = await anext(events, None)
-            except LLMError:
-                if not answer.complete:
-                    raise
-            if event is None:
-                break
-            await _tell(_deltas(event, reply, answer), call)
+    while True:
+        events: list[SSEEvent] = []
+        try:
+            events = await reply.next_events(until)  # the line may stay open after the end
+        except LLMError:
             if not answer.complete:
-                until = math.inf
-            elif until == math.inf:
-                until = trio.current_time() + _GRACE
+                raise
+        if not events:
+            break
+        for event in events:
+            for delta in _deltas(event, reply, answer):
+                if listener is not None:
+                    await listener(delta)
+        if not answer.complete:
+            until = math.inf
+        elif until == math.inf:
+            until = trio.current_time() + _GRACE
     if not answer.complete:
         raise StreamInterrupted("the stream ended before the answer did")
 

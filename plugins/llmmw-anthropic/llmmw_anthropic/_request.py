@@ -22,6 +22,7 @@ from llmmw_anthropic._blocks import NAME
 from llmmw_anthropic._messages import conversation_of
 from llmmw_anthropic._models import Model
 from llmmw_anthropic._notes import Notes
+from llmmw_anthropic._parts import own
 from llmmw_anthropic._schema import closed_schema
 from llmmw_anthropic._thinking import thinking_of
 
@@ -49,15 +50,18 @@ def body_of(
         UnsupportedFeature: for what the model can't honour, unless the request lets it be dropped.
         BadRequest: for a request that no model could honour.
     """
-    body: Json = {"model": request.model_name, "max_tokens": request.max_output_tokens}
-    body |= conversation_of(request.messages, model, notes)
+    most = request.max_output_tokens or model.max_tokens
+    body: Json = {"model": request.model_name, "max_tokens": most}
     if request.output is not None:
         body |= _output(request, notes)
     if request.reasoning is not None:
         body = _merged(body, thinking_of(request, request.reasoning, model, notes))
-    body["max_tokens"] = body["max_tokens"] or model.max_tokens
     thinking = body.get("thinking", {}).get("type")
-    body |= _sampling(request, model, notes, thinks=thinking in {"enabled", "adaptive"})
+    thinks = thinking in {"enabled", "adaptive"}
+    formed = "format" in body.get("output_config", {})
+    prefill = model.prefill and not thinks and not formed
+    body |= conversation_of(request.messages, model, notes, prefill=prefill)
+    body |= _sampling(request, model, notes, thinks=thinks)
     forced = model.forced_tools and thinking != "enabled"
     body |= _tools(request, notes, forced=forced)
     if stream:
@@ -68,7 +72,7 @@ def body_of(
 def count_body(request: CountTokens, model: Model, notes: Notes, *, extra: Sequence[str]) -> Json:
     """The body of a question for the number of tokens; arguments and errors as of `body_of`."""
     body: Json = {"model": request.model_name}
-    body |= conversation_of(request.messages, model, notes)
+    body |= conversation_of(request.messages, model, notes, prefill=True)  # nothing is begun
     told = [one for tool in request.tools if (one := _tool(tool, notes)) is not None]
     if tools := told or _used(request.messages):
         body["tools"] = tools
@@ -156,7 +160,7 @@ def _tool(tool: Tool | ServerTool, notes: Notes) -> Json | None:
         told: Json = {"name": tool.name, "description": tool.description, "input_schema": schema}
         if tool.strict is not None:
             told["strict"] = tool.strict
-        return told | dict(tool.extra.get(NAME) or {})
+        return told | own(tool.extra)
     if tool.provider != NAME:
         notes.drop(f"the tool {tool.type!r} of {tool.provider}")
         return None

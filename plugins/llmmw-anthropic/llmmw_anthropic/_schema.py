@@ -86,7 +86,7 @@ def _parted(schema: Mapping[str, Any]) -> tuple[Json, Json]:
         return told, words
     if isinstance(words.get("oneOf"), list):
         told["anyOf"] = words.pop("oneOf")
-    if told.get("format", "date") not in _FORMATS:
+    if str(told.get("format", "date")) not in _FORMATS:
         words["format"] = told.pop("format")
     if told.get("minItems", 0) not in (0, 1):
         words["minItems"] = told.pop("minItems")

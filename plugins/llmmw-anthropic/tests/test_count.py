@@ -51,3 +51,12 @@ async def test_errors(wire):
         for _ in range(2):
             with pytest.raises(RateLimited, match="slow"):
                 await client.count_tokens("hi")
+
+
+async def test_a_history_that_ends_with_an_answer_is_counted(wire):
+    async with wire.client(wire.whole({"input_tokens": 3}), model="claude-opus-4-6") as (
+        client,
+        server,
+    ):
+        assert (await client.count_tokens(["hi", ("assistant", "yes")])).tokens == 3
+    assert [turn["role"] for turn in server.requests[0].json()["messages"]] == ["user", "assistant"]

@@ -55,7 +55,13 @@ NAMES = sorted(
         *("claude-fable-5-1", "claude-fable-5", "claude-opus-5-5", "claude-sonnet-5"),
         *("claude-opus-4-8", "claude-opus-4-7", "claude-opus-4-6", "claude-opus-4-5"),
         *("claude-haiku-4-5", "claude-opus-4-1", "claude-opus-4-20250514", "claude-sonnet-4-0"),
-        *("claude-3-5-haiku-latest", "claude-3-haiku-20240307", "claude-next", "smollm2"),
+        *(
+            "claude-3-5-haiku-latest",
+            "claude-3-haiku-20240307",
+            "claude-2.1",
+            "claude-next",
+            "smollm2",
+        ),
     }
 )
 
@@ -109,7 +115,7 @@ def missing(request, body, warnings):
         if not any(sign in sent for sign in signs_of(name, getattr(request, name))):
             lost.append(name)
     named = request.tool_choice.names if isinstance(request.tool_choice, ToolNames) else None
-    for tool in request.tools:
+    for tool in request.tools if "honour tools" not in told else ():
         name = tool.name if isinstance(tool, Tool) else tool.type
         asked = named is None or len(named) == 1 or name in named
         if asked and name not in sent and name not in told:

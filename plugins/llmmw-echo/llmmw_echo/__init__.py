@@ -15,7 +15,8 @@ class Echo(Provider):
     name: str = attrs.field(default="echo", kw_only=True)
 
     def capabilities(self, model: str) -> Capabilities:
-        """It generates text; `parameters=` would name the parameters that it honours."""
+        """It generates text; `parameters=` would name the parameters that it honours, `media=` and
+        `outputs=` what it takes in messages and the forms of answer that it can be bound to."""
         return Capabilities(kinds=frozenset({Generate}))
 
     async def __call__(self, call: Call) -> Response:

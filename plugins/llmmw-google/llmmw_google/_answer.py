@@ -6,12 +6,8 @@ host leaves out whatever is empty.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import re
 import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import attrs
@@ -32,6 +28,7 @@ from llmmw_google._arguments import ArgumentsText, text_of_json
 from llmmw_google._beside import citations_of, logprobs_of, sources_of
 from llmmw_google._messages import MARK
 from llmmw_google._usage import counts_something, finish_of, usage_of
+from llmmw_google._values import bytes_of, seconds_of, stem_of
 
 __all__ = ["Answer"]
 
@@ -42,15 +39,17 @@ _MOST_CALLS = 1000
 _UNTOLD = {"", "FINISH_REASON_UNSPECIFIED"}
 _TOLD = {"content", "index", "finishReason", "citationMetadata", "logprobsResult"}
 """Fields of a candidate that have a place of their own; the others are details of its end."""
+_APART = {"candidates", "usageMetadata"}
+_PLAIN = {"content", "index"}
 _OF_A_CALL = {"name", "id", "args", "partialArgs", "willContinue"}
 
 
 def _object(item: Any) -> Json:
-    return item if isinstance(item, Mapping) else {}
+    return item if isinstance(item, dict) else {}
 
 
 def _objects(items: Any) -> list[Json]:
-    return [one for one in items if isinstance(one, Mapping)] if isinstance(items, list) else []
+    return [one for one in items if isinstance(one, dict)] if isinstance(items, list) else []
 
 
 def _text(item: Any) -> str:
@@ -74,6 +73,8 @@ class _Candidate:
     detail: dict[str, Any] = attrs.field(factory=dict)
     citations: list[Json] = attrs.field(factory=list)
     calls: int = 0
+    beside: dict[str, Any] = attrs.field(factory=dict)
+    """What came beside the last call."""
     open: _OpenCall | None = None
 
 
@@ -95,17 +96,28 @@ class Answer:
 
     async def take(self, chunk: Json) -> None:
         """Read a piece, or a whole answer."""
-        id_, model = _text(chunk.get("responseId")), _text(chunk.get("modelVersion"))
-        await self.builder.start(id=id_ or None, model=model or None)
-        self._stem = self._stem or _stem(id_)
+        id_ = _text(chunk.get("responseId"))
+        if not self._known:
+            model = _text(chunk.get("modelVersion"))
+            await self.builder.start(id=id_ or None, model=model or None)
+        self._stem = self._stem or stem_of(id_)
         for name, told in chunk.items():
-            if name not in {"candidates", "usageMetadata"} and told is not None:
+            if told is not None and name not in _APART:
                 self._beside[name] = told
         usage = _object(chunk.get("usageMetadata"))
-        if usage and (self._usage is None or counts_something(usage)):
+        if usage and ("totalTokenCount" in usage or not self._usage or counts_something(usage)):
             self._usage = usage
         for place, candidate in enumerate(_objects(chunk.get("candidates"))):
-            await self._candidate(candidate, place)
+            number = candidate.get("index")
+            at = number if type(number) is int and 0 <= number < _MOST_CANDIDATES else place
+            known = self._known.get(at)
+            if known is None:
+                known = self._known[at] = _Candidate()
+            plain = _plain_text(candidate)
+            if plain:
+                await self.builder.text(plain, candidate=at)
+            else:
+                await self._candidate(candidate, known, at)
 
     @property
     def _blocked(self) -> Json:
@@ -119,10 +131,7 @@ class Answer:
         ended = [known for known in self._known.values() if known.finish is not None]
         return len(ended) >= self.count or bool(self._blocked)
 
-    async def _candidate(self, told: Json, place: int) -> None:
-        number = told.get("index")
-        at = number if type(number) is int and 0 <= number < _MOST_CANDIDATES else place
-        known = self._known.setdefault(at, _Candidate())
+    async def _candidate(self, told: Json, known: _Candidate, at: int) -> None:
         logprobs = logprobs_of(told.get("logprobsResult"), self.alternatives)
         for part in _objects(_object(told.get("content")).get("parts")):
             logprobs = await self._part(part, logprobs, known, at)
@@ -190,7 +199,7 @@ class Answer:
         extra = {self.name: beside} if beside else {}
         media_type = _text((inline or file).get("mimeType")) or "application/octet-stream"
         if isinstance(inline.get("data"), str):
-            data = _bytes(inline["data"])
+            data = bytes_of(inline["data"])
             name = _text(inline.get("displayName")) or None
             return MediaPart(media_type=media_type, data=data, filename=name, extra=extra)
         if isinstance(file.get("fileUri"), str):
@@ -204,14 +213,17 @@ class Answer:
         goes_on = known.open is not None and (not name or (bool(id_) and known.open.id == id_))
         if not goes_on:
             await self._end_call(known, at)
-            if not name and not args and not pieces:
-                return  # the end of a call that has ended already
+            if not name and not args and not pieces:  # the end of a call that has ended already
+                await self._beside_call(part, known, at)
+                return
             number = await self._begin_call(part, call, known, at)
             if not pieces and not more:
                 text = "" if args is None else text_of_json(args)
                 await self.builder.tool_call(number, arguments=text, candidate=at)
                 return
             known.open = _OpenCall(number, id_)
+        else:
+            await self._beside_call(part, known, at)
         assert known.open is not None
         writer = known.open.arguments
         text = "".join(writer.put((key,), one) for key, one in _object(args).items())
@@ -225,7 +237,7 @@ class Answer:
         known.calls += 1
         if number >= _MOST_CALLS:
             raise ProtocolError(f"the host calls more than {_MOST_CALLS} functions at once")
-        beside = _without(part, "functionCall")
+        known.beside = beside = _without(part, "functionCall")
         further = {k: v for k, v in call.items() if k not in _OF_A_CALL}
         beside |= {"functionCall": further} if further else {}
         id_ = _text(call.get("id"))
@@ -241,6 +253,13 @@ class Answer:
             extra={self.name: beside} if beside else {},
         )
         return number
+
+    async def _beside_call(self, part: Json, known: _Candidate, at: int) -> None:
+        """Keep what comes beside a later piece of the last call, as a signature may."""
+        if known.calls and (late := _without(part, "functionCall")):
+            known.beside = known.beside | late
+            extra = {self.name: known.beside}
+            await self.builder.tool_call(known.calls - 1, candidate=at, extra=extra)
 
     async def _end_call(self, known: _Candidate, at: int) -> None:
         if known.open is not None:
@@ -266,7 +285,7 @@ class Answer:
         response = await self.builder.finish(
             finishes.get(0) or self._finish(_Candidate()),
             usage=None if self._usage is None else usage_of(self._usage),
-            created=_seconds(self._beside.get("createTime")),
+            created=seconds_of(self._beside.get("createTime")),
             raw=self._beside,
             **fields,
         )
@@ -288,6 +307,15 @@ class Answer:
         )
 
 
+def _plain_text(told: Json) -> str:
+    """The text of a candidate that has nothing else, as in nearly all pieces of a stream."""
+    parts = _object(told.get("content")).get("parts")
+    if not isinstance(parts, list) or len(parts) != 1 or not told.keys() <= _PLAIN:
+        return ""
+    [part] = parts
+    return _text(part.get("text")) if isinstance(part, dict) and len(part) == 1 else ""
+
+
 def _without(part: Json, *names: str) -> dict[str, Any]:
     """What a part has besides; a flag that is not set says nothing."""
     return {k: v for k, v in part.items() if k not in names and v is not None and v is not False}
@@ -302,27 +330,3 @@ def _with_finishes(response: Generation, finishes: Mapping[int, Finish]) -> Gene
             for at, candidate in enumerate(response.candidates)
         )
     )
-
-
-def _stem(id_: str) -> str:
-    """The middle of ids that are made here; the same for the same answer."""
-    return hashlib.sha256(id_.encode("utf-8", "replace")).hexdigest()[:12] if id_ else ""
-
-
-def _seconds(told: Any) -> float | None:
-    """An instant as Google writes it, in seconds since 1970."""
-    try:
-        then = datetime.fromisoformat(told)
-        return (then if then.tzinfo else then.replace(tzinfo=UTC)).timestamp()
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
-def _bytes(data: str) -> bytes:
-    """Base64, of either alphabet, with padding or without."""
-    bare = re.sub(r"\s|=", "", data).translate(str.maketrans("-_", "+/"))
-    try:
-        return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
-    except ValueError:
-        pass
-    raise ProtocolError("the host sent base64 that is none")

@@ -47,4 +47,5 @@ def with_told_wait(error: LLMError) -> None:
     if isinstance(error, (RateLimited, QuotaExhausted)) and found and error.retry_after is None:
         hours, minutes, seconds, milli = found.groups()
         wait = float(seconds) / (1000 if milli else 1)
-        error.retry_after = (int(hours or 0) * 60 + int(minutes or 0)) * 60 + wait
+        told = (int(hours or 0) * 60 + int(minutes or 0)) * 60 + wait
+        error.retry_after = told or None

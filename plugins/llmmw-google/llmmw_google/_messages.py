@@ -23,7 +23,7 @@ from llmmw.errors import BadRequest, UnsupportedFeature
 from llmmw.wire import Losses
 from llmmw_google._models import Model
 
-__all__ = ["MARK", "contents_of"]
+__all__ = ["MARK", "contents_of", "own"]
 
 Json = dict[str, Any]
 
@@ -33,6 +33,20 @@ MARK = "synthetic_id"
 _FILES = "https://generativelanguage.googleapis.com/v1beta/"
 _UNSIGNED = "skip_thought_signature_validator"
 """Google's own word in place of a signature, for turns that none of its models wrote."""
+
+
+def own(extra: Mapping[str, Any], name: str) -> Json:
+    """The fields for this host among those that a message, a part or a tool has besides.
+
+    Raises:
+        BadRequest: if they are no object.
+    """
+    fields = extra.get(name)
+    if fields is None:
+        return {}
+    if not isinstance(fields, Mapping):
+        raise BadRequest(f"extra[{name!r}]={fields!r}: expected an object")
+    return dict(fields)
 
 
 def contents_of(messages: Sequence[Message], model: Model, name: str, losses: Losses) -> Json:
@@ -46,18 +60,25 @@ def contents_of(messages: Sequence[Message], model: Model, name: str, losses: Lo
 
     Raises:
         UnsupportedFeature: for a part that the wire has no place for.
-        BadRequest: for the result of a call that was never made, without a name.
+        BadRequest: for the result of a call that was never made, without a name; and if nothing
+            was said that could be sent.
     """
     turns = _Turns(model, name, losses, _calls_of(messages))
     for message in messages:
         turns.add(message)
     turns.end_results()
+    turns.begin_answer()
     told: Json = {"contents": turns.told}
-    if turns.system and model.system:
+    if turns.system and turns.told and model.system:
         told["systemInstruction"] = {"parts": turns.system}
     elif turns.system:
-        losses.note("takes no system message: a user says it")
+        alone = "" if turns.told else " alone"
+        losses.note(f"takes no system message{alone}: a user says it")
         turns.told.insert(0, {"role": "user", "parts": turns.system})
+    elif not turns.told:
+        raise BadRequest(
+            "nothing in the conversation says anything to this host: add a user's message"
+        )
     return told
 
 
@@ -87,9 +108,8 @@ class _Turns:
             for part in message.parts:
                 self._result(part)
             return
-        self.end_results()
         if message.role == "system":
-            if self.told:
+            if self.told or self.results:
                 self.losses.note("reads all system messages before the conversation")
             self.system += [self._said(part, "system") for part in self._kept(message)]
             return
@@ -98,6 +118,7 @@ class _Turns:
         else:
             parts = list(self._answered(message))
         if parts:
+            self.end_results()
             self._turn("user" if message.role == "user" else "model", parts, message)
 
     def end_results(self) -> None:
@@ -108,9 +129,15 @@ class _Turns:
             self.told.append({"role": "user", "parts": self.shown})
         self.results, self.shown = [], []
 
+    def begin_answer(self) -> None:
+        """The beginning of the answer, where the last turn is one."""
+        last = self.told[-1] if self.told and self.model.prefill is False else None
+        if last and last["role"] == "model" and "text" in last["parts"][-1]:
+            self.losses.drop("an answer that was begun for it")
+            self.told.pop()
+
     def _turn(self, role: str, parts: list[Json], message: Message) -> None:
-        beside = dict(message.extra.get(self.name) or {})
-        self.told.append({"role": role, "parts": parts} | beside)
+        self.told.append({"role": role, "parts": parts} | own(message.extra, self.name))
 
     def _kept(self, message: Message) -> Iterator[Part]:
         """The parts without those that are for nobody here."""
@@ -159,16 +186,17 @@ class _Turns:
 
     def _beside(self, part: Any) -> Json:
         """What the part had besides, when this host sent it."""
-        return {k: v for k, v in dict(part.extra.get(self.name) or {}).items() if k != MARK}
+        return {k: v for k, v in own(part.extra, self.name).items() if k != MARK}
 
     def _call(self, part: ToolCallPart) -> Json:
         beside = self._beside(part)
-        further = beside.pop("functionCall", {})
+        further = own(beside, "functionCall")
+        beside.pop("functionCall", None)
         call = {"name": part.name, "args": self._args(part)} | self._id(part) | further
         return {"functionCall": call} | beside
 
     def _id(self, call: ToolCallPart) -> Json:
-        made = (call.extra.get(self.name) or {}).get(MARK)
+        made = own(call.extra, self.name).get(MARK)
         return {} if made or not call.id else {"id": call.id}
 
     def _args(self, part: ToolCallPart) -> Any:

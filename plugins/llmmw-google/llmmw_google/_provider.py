@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -89,8 +89,7 @@ class GoogleWire(Provider):
 
     def capabilities(self, model: str) -> Capabilities:
         """What the table of models says."""
-        row = model_of(model)
-        return Capabilities(kinds=row.kinds, parameters=row.parameters)
+        return model_of(model).capabilities()
 
     @asynccontextmanager
     async def open(self, host: Host) -> AsyncIterator[None]:
@@ -248,7 +247,7 @@ def _sound(reply: Reply, told: object) -> Json:
     error = reply.error_in(told)
     if error is not None:
         raise error
-    if not isinstance(told, Mapping):
+    if not isinstance(told, dict):
         raise ProtocolError(f"the host sent a {type(told).__name__} where an object belongs")
     return told
 
@@ -275,20 +274,15 @@ async def _read(reply: Reply, answer: Answer) -> None:
 
 async def _read_events(reply: Reply, answer: Answer) -> None:
     until = math.inf
-    async with aclosing(reply.events()) as events:
-        while True:
-            event = None
-            # The line may stay open after the end of the answer, though Google closes it.
-            with trio.CancelScope(deadline=until):
-                event = await anext(events, None)
-            if event is None:
-                return
+    # The line may stay open after the end of the answer, though Google closes it.
+    while events := await reply.next_events(until):
+        for event in events:
             if event.event == "error":
                 raise reply.error(event.data.encode())
             if event.data.strip() and not event.data.startswith("[DONE]"):
                 await answer.take(_sound(reply, loads(event.data)))
-            if answer.finished and until == math.inf:
-                until = trio.current_time() + _GRACE
+        if answer.finished and until == math.inf:
+            until = trio.current_time() + _GRACE
 
 
 async def _read_array(reply: Reply, answer: Answer, piece: bytes) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import attrs
+
 from llmmw import (
     Choice,
     CountTokens,
@@ -19,7 +21,7 @@ from llmmw import (
 )
 from llmmw.errors import BadRequest
 from llmmw.wire import Losses
-from llmmw_google._messages import contents_of
+from llmmw_google._messages import contents_of, own
 from llmmw_google._models import Model
 
 __all__ = ["body_of", "count_body", "extended"]
@@ -74,6 +76,7 @@ def count_body(
         path: the model, for a host that counts all but the conversation in a request within the
             request; empty for one that does not.
     """
+    model = attrs.evolve(model, prefill=None)  # nothing is begun
     body = contents_of(request.messages, model, names[0], losses)
     declared = _declared(request.tools, names, losses)
     body |= {"tools": declared} if declared else {}
@@ -240,4 +243,4 @@ def _function(tool: Tool, name: str) -> Json:
         told["description"] = tool.description
     if tool.parameters:
         told["parametersJsonSchema"] = dict(tool.parameters)
-    return told | dict(tool.extra.get(name) or {})
+    return told | own(tool.extra, name)

@@ -61,9 +61,7 @@ class Vertex(GoogleWire):
 
     def capabilities(self, model: str) -> Capabilities:
         """What the table of models says, and log-probabilities."""
-        row = model_of(model)
-        more = {"logprobs"} if row.parameters else set()
-        return Capabilities(kinds=row.kinds, parameters=row.parameters | more)
+        return model_of(model).capabilities("logprobs")
 
     def _place(self, model: str) -> str:
         if model.startswith(("publishers/", "endpoints/")):

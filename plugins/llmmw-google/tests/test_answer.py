@@ -14,6 +14,7 @@ from llmmw import (
     ToolCallPart,
 )
 from llmmw.errors import ProtocolError
+from llmmw.plugin import Fold
 
 pytestmark = pytest.mark.plugins
 
@@ -142,6 +143,47 @@ async def test_arguments_grow_as_they_come(wire):
     }
     assert first.extra["google"]["thoughtSignature"] == "c2ln"
     assert (second.name, second.parse()) == ("g", {})
+
+
+SIGNED = {"thoughtSignature": "c2ln"}
+MARKED = [
+    {"functionCall": {"name": "f", "willContinue": True}},
+    partial("$.x", stringValue="1"),
+    {"functionCall": {}},
+    {"functionCall": {}},
+]
+
+
+@pytest.mark.parametrize("place", range(len(MARKED)))
+async def test_a_signature_is_the_calls_whichever_of_its_pieces_has_it(wire, place):
+    """Even the mark of an end that is told again."""
+    rows = [one | SIGNED if at == place else one for at, one in enumerate(MARKED)]
+    streamed = wire.events(*(wire.piece(one) for one in rows), wire.piece(finish="STOP"))
+    fold = Fold()
+    async with wire.client([streamed, wire.whole(wire.piece("x"))]) as (client, server):
+        async with client.stream("hi") as stream:
+            async for delta in stream:
+                fold(delta)
+        told = stream.response
+        result = told.tool_calls[0].result("done")
+        await client.ask(["hi", told, result])
+    assert fold.response().message == told.message
+    _, answered, _ = server.requests[-1].json()["contents"]
+    call = {"functionCall": {"name": "f", "args": {"x": "1"}}}
+    assert answered["parts"] == [call | SIGNED]
+
+
+async def test_a_signature_is_of_one_call_alone(wire):
+    """Whole calls side by side: the first is signed; then one of another, then a bare one."""
+    calls = [{"functionCall": {"name": "f", "args": {"x": at}}} for at in range(3)]
+    parts = [calls[0] | SIGNED, calls[1], {"text": "", **SIGNED}, calls[2]]
+    for answer in (
+        wire.whole(wire.piece(*parts, finish="STOP")),
+        wire.events(*(wire.piece(one) for one in parts), wire.piece(finish="STOP")),
+    ):
+        response = await wire.ask(answer)
+        body, _ = await wire.sent(["hi", response, *(c.result(1) for c in response.tool_calls)])
+        assert body["contents"][1]["parts"] == parts
 
 
 async def test_calls_that_stream_side_by_side(wire):

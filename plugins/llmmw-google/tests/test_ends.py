@@ -24,41 +24,6 @@ def pieces(wire):
     return [wire.piece("He"), wire.piece("llo")]
 
 
-def rows_of(wire):
-    return [
-        wire.piece({"text": "hm", "thought": True}),
-        wire.piece("grün"),
-        wire.piece({"functionCall": {"name": "f", "args": {"x": 1}}}),
-        wire.piece(finish="STOP", usageMetadata={"promptTokenCount": 3}),
-    ]
-
-
-@pytest.mark.parametrize("framing", ["events", "array"])
-async def test_no_cut_of_a_stream_is_a_success_before_its_end(wire, framing):
-    if framing == "events":
-        body = wire.sse(*rows_of(wire), end="\n")
-        kind, finished = "text/event-stream", len(body) - 2  # the empty line may be missing
-    else:
-        body = wire.array(*rows_of(wire))
-        kind, finished = "application/json", len(body)
-    answers = [wire.stream(body[:at], kind=kind) for at in range(1, len(body) + 1)]
-    async with wire.client(answers) as (client, server):
-        for at in range(1, len(body) + 1):
-            try:
-                async with client.stream("hi") as stream:
-                    response = await stream.wait_response()
-            except StreamInterrupted as error:
-                assert at < finished
-                partial = error.partial
-                assert partial is None or "grün".startswith(partial.text)
-            else:
-                assert at >= finished
-                assert (response.reasoning, response.text) == ("hm", "grün")
-                assert response.tool_calls[0].parse() == {"x": 1}
-                assert response.usage.input_tokens == 3
-        assert len(server.requests) == len(body)
-
-
 @pytest.mark.parametrize("framing", ["events", "array"])
 async def test_a_line_that_breaks_is_no_end(wire, framing):
     """Even behind a reason: older models tell one with each piece."""

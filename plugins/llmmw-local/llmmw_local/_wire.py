@@ -55,10 +55,13 @@ CAN = Capabilities(
             "repetition_penalty",
             "logit_bias",
             "logprobs",
-            "n",
             "output",
         }
     ),
+    media=frozenset(),
+    outputs=frozenset({"json", "schema", "grammar", "regex", "choice"}),
+    prefill=True,
+    bills_on_cancel=False,
 )
 _SAME_NAME = (
     "temperature",
@@ -110,12 +113,6 @@ def body_of(request: Generate) -> tuple[dict[str, Any], list[str]]:
         body, warnings = chat_of(request.messages)
     else:
         body, warnings = {"prompt": request.prompt}, []
-    if request.n is not None and request.n > 1:
-        if request.unsupported == "error":
-            raise UnsupportedFeature(
-                f"a local model gives one answer a call, not n={request.n}; ask several times"
-            )
-        warnings.append(f"a local model can't honour n={request.n}: dropped")
     body |= {"stream": True, "stream_options": {"include_usage": True}, "return_progress": True}
     body |= _sampling(request) | _output(request)
     return body | dict(request.extra.get("local", {})), warnings

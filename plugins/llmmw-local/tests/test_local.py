@@ -53,6 +53,39 @@ async def wait_idle(provider) -> float:
     return trio.current_time() - begin
 
 
+async def test_what_a_client_makes_of_it(gguf):
+    """An answer goes on as it was begun; a grammar of ours stands in for a schema; what the
+    engine can't, the client does."""
+    name = f"local:{gguf}"
+    options = {"local": {"threads": 1, "context": 1024}}
+    row = {"cannot": ["schema", "json", "choice", "stop_sequences"]}
+    schema = {
+        "type": "object",
+        "properties": {
+            "city": {"type": "string", "maxLength": 12},
+            "rank": {"type": "integer", "minimum": 1, "maximum": 3},
+            "day": {"type": "string", "format": "date"},
+            "tags": {"type": "array", "items": {"enum": ["é", '"']}, "maxItems": 2},
+        },
+        "required": ["city", "rank", "day"],
+    }
+    async with Client(name, stack=[], options=options, capabilities={name: row}) as client:
+        assert client.capabilities(name).outputs == {"grammar", "regex"}
+        answer = await client.ask("Tell me of Rome.", output=schema, max_output_tokens=120, seed=1)
+        assert answer.finish.reason == "stop"
+        assert answer.value["rank"] in {1, 2, 3}
+        assert (await client.ask("A city?", output={"choice": ["yes", "no"]})).value in "yes no"
+        begun = [("user", "Count from 1 to 9."), ("assistant", "1, 2, 3, 4,")]
+        rest = await client.ask(begun, temperature=0, max_output_tokens=8)
+        assert rest.text.startswith(" 5, 6")
+        several = await client.ask(
+            "Count from 1 to 9.", n=2, seed=1, stop_sequences=["3"], unsupported="emulate",
+            max_output_tokens=8,
+        )  # fmt: skip
+        assert len(several.candidates) == 2
+        assert not any("3" in one.message.text for one in several.candidates)
+
+
 async def test_answers(gguf):
     """Streaming and not, counting, formats, seeds, stops: one engine for all, to be quick."""
     async with open_local() as local:

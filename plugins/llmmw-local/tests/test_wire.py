@@ -78,15 +78,6 @@ def test_prompt():
     assert "messages" not in sent
 
 
-def test_several_answers():
-    with pytest.raises(UnsupportedFeature, match="n=2; ask several times"):
-        body(n=2)
-    sent, warnings = body_of(Generate(messages=HI, n=2, unsupported="drop"))
-    assert "n" not in sent
-    assert "n=2" in warnings[0]
-    assert body(n=1) == body()
-
-
 def test_parts():
     texts = (TextPart("a"), CachePoint(), ReasoningPart("?"), TextPart("b"))
     block = OpaquePart(provider="openai", type="x")
@@ -104,7 +95,8 @@ def test_no_unicode():
 
 
 def test_capabilities():
-    assert "tools" not in CAN.parameters
+    assert {"tools", "n"}.isdisjoint(CAN.parameters)
+    assert (CAN.media, CAN.prefill, CAN.bills_on_cancel) == (frozenset(), True, False)
     assert "seed" in CAN.parameters
 
 

@@ -34,16 +34,19 @@ __all__ = ["Answer"]
 Json = Mapping[str, Any]
 
 _MOST_CANDIDATES = 1000
+_APART = frozenset({"choices", "usage", "obfuscation"})
+"""Fields of a piece that its response does not have in `raw`."""
+_PLAIN = frozenset({"content", "role"})
 _LAST = 1e15
 """No time is later: seconds since 1970."""
 
 
 def _object(item: Any) -> Json:
-    return item if isinstance(item, Mapping) else {}
+    return item if isinstance(item, dict) else {}
 
 
-def _objects(items: Any) -> Iterable[Json]:
-    return [one for one in items if isinstance(one, Mapping)] if isinstance(items, list) else []
+def _objects(items: Any) -> list[Json]:
+    return [one for one in items if isinstance(one, dict)] if isinstance(items, list) else []
 
 
 def _text(item: Any) -> str:
@@ -99,18 +102,24 @@ class Answer:
     async def take(self, chunk: Json, *, whole: bool = False) -> None:
         """Read a piece, or a whole answer."""
         choices = _objects(chunk.get("choices"))
-        if choices:
+        if choices and not self._choices:
             id_, model = _text(chunk.get("id")), _text(chunk.get("model"))
             await self.builder.start(id=id_ or None, model=model or None)
         for name, told in chunk.items():
-            if name not in {"choices", "usage", "obfuscation"} and told is not None:
+            if told is not None and name not in _APART:
                 self._beside[name] = told
-        grok = _object(chunk.get("x_groq")).get("usage")
-        for place in (grok, *(choice.get("usage") for choice in choices), chunk.get("usage")):
-            if isinstance(place, Mapping) and place:
-                self._usage = place
+        for place in (_object(chunk.get("x_groq")), *choices, chunk):
+            if place.get("usage"):
+                self._usage = _object(place["usage"]) or self._usage
         for choice in choices:
-            await self._choice(choice, whole)
+            number = choice.get("index")
+            at = number if isinstance(number, int) and 0 <= number < _MOST_CANDIDATES else 0
+            known = self._known(at)
+            plain = "" if whole or known.splitter is not None else _plain_text(choice)
+            if plain:
+                await self.builder.text(plain, candidate=at)
+            else:
+                await self._choice(choice, known, at, whole)
 
     @property
     def finished(self) -> bool:
@@ -119,13 +128,10 @@ class Answer:
         finishes = [_object(known.finish).get("finish_reason") for known in self._choices.values()]
         return len(finishes) >= self.count and all(finishes)
 
-    async def _choice(self, choice: Json, whole: bool) -> None:
-        number = choice.get("index")
-        at = number if isinstance(number, int) and 0 <= number < _MOST_CANDIDATES else 0
-        known = self._known(at)
+    async def _choice(self, choice: Json, known: _Choice, at: int, whole: bool) -> None:
         # Some hosts send both: in a piece the message repeats what was told, in a whole answer
         # the delta is empty.
-        in_pieces = not whole and isinstance(choice.get("delta"), Mapping)
+        in_pieces = not whole and isinstance(choice.get("delta"), dict)
         delta = _object(choice.get("delta" if in_pieces else "message"))
         logprobs = logprobs_of(choice.get("logprobs"), self.alternatives)
         refused = logprobs_of(choice.get("logprobs"), self.alternatives, "refusal")
@@ -274,6 +280,15 @@ class Answer:
                 extra={self.name: known.audio},
             )
             await self.builder.part(sound, candidate=at)
+
+
+def _plain_text(choice: Json) -> str:
+    """The text of a piece that has nothing else, as nearly all have."""
+    delta = choice.get("delta")
+    if not isinstance(delta, dict) or not delta.keys() <= _PLAIN:
+        return ""
+    ends = choice.get("finish_reason") is not None
+    return "" if ends or choice.get("logprobs") else _text(delta.get("content"))
 
 
 def _calls_of(delta: Json) -> list[Json]:

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import aclosing
-
 from llmmw.errors import ProtocolError, StreamInterrupted
 from llmmw.wire import Reply, SSEEvent, loads
 from llmmw_openai._answer import Answer
+from llmmw_openai._prefill import Echo
 from llmmw_openai._reading import object_in
 
 __all__ = ["read_chat"]
 
 
-async def read_chat(reply: Reply, answer: Answer) -> None:
-    """Read an answer in the form in which it came, which need not be the one asked for."""
+async def read_chat(reply: Reply, answer: Answer, echo: Echo | None = None) -> None:
+    """Read an answer in the form in which it came, which need not be the one asked for.
+
+    Args:
+        reply: what the host sends.
+        answer: reads it.
+        echo: takes out what it repeats of an answer that was begun for it.
+    """
     if reply.content_type != "text/event-stream":
-        await answer.take(object_in(reply, await reply.read()), whole=True)
+        told = object_in(reply, await reply.read())
+        await answer.take(told if echo is None else echo.bare(told, whole=True), whole=True)
         return
     try:
-        async with aclosing(reply.events()) as events:
-            async for event in events:
+        while events := await reply.next_events():
+            for event in events:
                 if event.data.startswith("[DONE]"):
                     await reply.drain()
                     return
                 if event.data.strip():
-                    await _take(event, reply, answer)
+                    await _take(event, reply, answer, echo)
     except StreamInterrupted:
         if not answer.finished:
             raise
@@ -33,14 +38,14 @@ async def read_chat(reply: Reply, answer: Answer) -> None:
         raise StreamInterrupted("the stream ended before the answer did")
 
 
-async def _take(event: SSEEvent, reply: Reply, answer: Answer) -> None:
+async def _take(event: SSEEvent, reply: Reply, answer: Answer, echo: Echo | None) -> None:
     if event.event == "error":
         raise reply.error(event.data.encode())
     chunk = loads(event.data)
     error = reply.error_in(chunk)
-    if error is None and not isinstance(chunk, Mapping):
+    if error is None and not isinstance(chunk, dict):
         raise ProtocolError(f"the host sent a {type(chunk).__name__} where an object belongs")
-    if isinstance(chunk, Mapping):
-        await answer.take(chunk)
+    if isinstance(chunk, dict):
+        await answer.take(chunk if echo is None else echo.bare(chunk, whole=False))
     if error is not None:
         raise error

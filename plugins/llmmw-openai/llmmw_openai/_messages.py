@@ -82,18 +82,20 @@ def _block(part: Part, role: str, preset: Preset) -> Json:
     if isinstance(part, OpaquePart):
         return dict(part.data)
     if isinstance(part, MediaPart) and role == "user":
-        return _media(part) | dict(part.extra.get(preset.name) or {})
+        return _media(part, preset) | dict(part.extra.get(preset.name) or {})
     kind = part.kind.replace("_", " ")
     raise UnsupportedFeature(f"a {role} message takes no {kind} part on this wire; leave it out")
 
 
-def _media(part: MediaPart) -> Json:
+def _media(part: MediaPart, preset: Preset) -> Json:
     family, _, form = part.media_type.partition("/")
     if family == "image" and part.file_id is None:
         image = {"url": part.url or _data_url(part)}
         return {"type": "image_url", "image_url": image | _given(detail=part.detail)}
     if family == "video" and part.file_id is None:
         return {"type": "video_url", "video_url": {"url": part.url or _data_url(part)}}
+    if preset.documents == "document_url" and family != "audio" and part.file_id is None:
+        return {"type": "document_url", "document_url": part.url or _data_url(part)}
     if family == "audio" and part.data is not None and form in _AUDIO:
         data = base64.b64encode(part.data).decode()
         return {"type": "input_audio", "input_audio": {"data": data, "format": _AUDIO[form]}}

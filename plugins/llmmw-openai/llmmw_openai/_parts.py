@@ -23,6 +23,11 @@ class Parts:
     _count: int = attrs.field(default=0, init=False)
     _started: bool = attrs.field(default=False, init=False)
 
+    @property
+    def begun(self) -> bool:
+        """Whether any part has."""
+        return self._count > 0
+
     async def _tell(self, delta: ResponseStart | PartStart | PartDelta | PartEnd) -> None:
         self.fold(delta)
         if self.call.listener is not None:
@@ -45,7 +50,10 @@ class Parts:
     async def add(self, index: int, **piece: Any) -> None:
         """A piece of an open part; `piece` is what a `PartDelta` has. Nothing is told of none."""
         if any(piece.values()):
-            await self._tell(PartDelta(index=index, **piece))
+            delta = PartDelta(index=index, **piece)
+            self.fold(delta)
+            if self.call.listener is not None:
+                await self.call.listener(delta)
 
     async def end(self, index: int, part: Part | None = None) -> None:
         """End a part, as it is by its pieces or as `part` says."""

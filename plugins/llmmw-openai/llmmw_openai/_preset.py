@@ -9,7 +9,9 @@ from typing import Literal
 import attrs
 
 from llmmw import Price
-from llmmw.plugin import built_in_prices
+from llmmw.plugin import Media, Output, built_in_prices
+from llmmw_openai._models import Model
+from llmmw_openai._prefill import Prefill
 
 __all__ = ["LIMITS", "OPENAI", "SAMPLING", "TOOLS", "Preset"]
 
@@ -26,6 +28,14 @@ _RESPONSES = TOOLS | {
     "reasoning",
 }
 """What the Responses API has a word for."""
+_RESPONSES_MEDIA: frozenset[Media] = frozenset({"image", "document"})
+_GRAMMARS: Mapping[str | None, frozenset[Output]] = {
+    None: frozenset(),
+    "structured_outputs": frozenset({"grammar", "regex", "choice"}),
+    "grammar": frozenset({"grammar", "choice"}),
+    "response_format": frozenset({"grammar", "choice"}),
+}
+"""The forms of answer that a place for grammars adds."""
 
 
 @attrs.frozen(kw_only=True)
@@ -47,12 +57,24 @@ class Preset:
     scheme: str = "Bearer "
     parameters: frozenset[str] = OPENAI
     """The parameters of `Generate` that it honours."""
-    refuses: tuple[tuple[str, frozenset[str]], ...] = ()
-    """Patterns of models, and the parameters that these do not take all the same."""
+    models: tuple[Model, ...] = ()
+    """How some of its models differ from this row."""
+    media: frozenset[Media] | None = None
+    """What it takes in the messages of chats besides text; `None`: nobody knows."""
+    outputs: frozenset[Output] = frozenset({"json", "schema"})
+    """The forms of answer that it can be bound to; `grammar` adds others."""
+    prefill: Prefill | None = None
+    """How a chat goes on with an answer that was begun, if it does."""
+    bills_on_cancel: bool | None = None
+    """Whether what would have come after a cancelled call is billed; `None`: nobody knows."""
     api: Literal["chat", "responses"] = "chat"
     """The API that generates, if the user says nothing."""
     responses: bool = False
     """Whether it has the Responses API."""
+    lacks: frozenset[str] = frozenset()
+    """The parameters that this API does not honour here, though the chats do."""
+    counts: bool = False
+    """Whether that API counts the tokens of a prompt."""
     background: bool = False
     """Whether it goes on with a response of that API in the background, after a break too."""
     deployments: bool = False
@@ -85,12 +107,28 @@ class Preset:
     """Whether it gives vectors in the shorter form."""
     most_inputs: int = 2048
     """Texts that one request for vectors may have."""
+    documents: Literal["file", "document_url"] = "file"
+    """The type of a block that holds a document."""
     short_ids: bool = False
     """Whether the ids of tool calls must be nine letters or digits."""
 
     def honoured(self, api: str) -> frozenset[str]:
         """The parameters of `Generate` that it honours by one of its APIs."""
-        return self.parameters & _RESPONSES if api == "responses" else self.parameters
+        by_responses = (self.parameters & _RESPONSES) - self.lacks
+        return by_responses if api == "responses" else self.parameters
+
+    def forms(self, api: str) -> frozenset[Output]:
+        """The forms of answer that it can be bound to by one of its APIs."""
+        if api == "responses" and self.grammar != "grammar":
+            return self.outputs
+        return self.outputs | _GRAMMARS[self.grammar]
+
+    def shown(self, api: str, model: Model) -> frozenset[Media] | None:
+        """What a model takes in messages by one of its APIs, besides text."""
+        media = self.media if model.media is None else model.media
+        if api != "responses":
+            return media
+        return _RESPONSES_MEDIA if media is None else media & _RESPONSES_MEDIA
 
     def price(self, model: str) -> Price | None:
         """What a model costs here; a server of one's own costs nothing."""

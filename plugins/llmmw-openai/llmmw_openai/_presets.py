@@ -9,13 +9,16 @@ from collections.abc import Mapping
 
 import attrs
 
+from llmmw_openai._models import OPENAI_MODELS
+from llmmw_openai._prefill import Prefill
 from llmmw_openai._preset import LIMITS, OPENAI, SAMPLING, TOOLS, Preset
 
 __all__ = ["PRESETS", "Preset"]
 
 _MORE_SAMPLING = frozenset({"top_k", "min_p", "repetition_penalty"})
 _PROMPT = frozenset({"prompt"})
-_FIXED_SAMPLING = SAMPLING | {"logprobs", "logit_bias"}
+_PARTIAL = {"partial": True}
+_PREFIX = {"prefix": True}
 
 
 def _row(name: str, title: str, base_url: str, key: str, **fields: object) -> Preset:
@@ -32,11 +35,10 @@ _ROWS = (
         responses=True,
         background=True,
         parameters=OPENAI | _PROMPT,
-        refuses=(
-            (r"o\d(-|$)", _FIXED_SAMPLING),
-            (r"gpt-5(-mini|-nano|-pro|-codex)?(-\d{4}-\d\d-\d\d)?$", _FIXED_SAMPLING),
-            (r"gpt-(3\.5|4)", frozenset({"reasoning"})),
-        ),
+        models=OPENAI_MODELS,
+        media=frozenset({"image", "document"}),
+        bills_on_cancel=False,
+        counts=True,
         renamed={"max_output_tokens": "max_completion_tokens"},
         allowed_tools=True,
         base64_vectors=True,
@@ -56,6 +58,8 @@ _ROWS = (
         renamed={"max_output_tokens": "max_completion_tokens"},
         allowed_tools=True,
         base64_vectors=True,
+        media=frozenset({"image", "audio", "document"}),
+        bills_on_cancel=False,
     ),
     _row(
         "together",
@@ -66,6 +70,7 @@ _ROWS = (
         schema="flat",
         logprobs="count",
         tool_choices=frozenset({"auto", "named"}),
+        bills_on_cancel=False,
     ),
     _row(
         "groq",
@@ -76,6 +81,9 @@ _ROWS = (
         parameters=OPENAI - {"n", "logprobs", "logit_bias"},
         renamed={"max_output_tokens": "max_completion_tokens"},
         embeds=False,
+        media=frozenset({"image"}),
+        prefill=Prefill(models="(?!openai/|qwen|deepseek)"),
+        bills_on_cancel=True,
     ),
     _row(
         "fireworks",
@@ -86,6 +94,7 @@ _ROWS = (
         parameters=(OPENAI | _PROMPT | _MORE_SAMPLING) - {"seed"},
         grammar="response_format",
         prices="fireworks-ai",
+        bills_on_cancel=False,
     ),
     _row(
         "deepseek",
@@ -97,6 +106,10 @@ _ROWS = (
         reasoning="thinking",
         echo_reasoning="reasoning_content",
         embeds=False,
+        media=frozenset(),
+        outputs=frozenset({"json"}),
+        prefill=Prefill(message=_PREFIX, path="/beta"),
+        bills_on_cancel=False,
     ),
     _row(
         "openrouter",
@@ -106,6 +119,9 @@ _ROWS = (
         responses=True,
         parameters=OPENAI | _PROMPT | _MORE_SAMPLING,
         reasoning="object",
+        prefill=Prefill(
+            models=r"anthropic/claude-(3|(opus|sonnet|haiku)-4(\.[015])?(:|$))|mistralai/"
+        ),
     ),
     _row(
         "mistral",
@@ -116,8 +132,20 @@ _ROWS = (
         renamed={"seed": "random_seed", "dimensions": "output_dimension"},
         short_ids=True,
         usage_in_streams=False,
+        media=frozenset({"image", "audio", "document"}),
+        documents="document_url",
+        prefill=Prefill(message=_PREFIX, echo="always"),
+        bills_on_cancel=True,
     ),
-    _row("xai", "xAI", "https://api.x.ai/v1", "XAI_API_KEY", responses=True, embeds=False),
+    _row(
+        "xai",
+        "xAI",
+        "https://api.x.ai/v1",
+        "XAI_API_KEY",
+        responses=True,
+        bills_on_cancel=False,
+        embeds=False,
+    ),
     _row(
         "perplexity",
         "Perplexity",
@@ -126,6 +154,7 @@ _ROWS = (
         parameters=SAMPLING | {"max_output_tokens", "top_k", "output", "reasoning"},
         usage_in_streams=False,
         embeds=False,
+        outputs=frozenset({"schema"}),
     ),
     _row(
         "cerebras",
@@ -145,6 +174,8 @@ _ROWS = (
         reasoning="thinking",
         echo_reasoning="reasoning_content",
         embeds=False,
+        media=frozenset({"image", "video"}),
+        prefill=Prefill(message=_PARTIAL),
     ),
     _row(
         "alibaba",
@@ -155,6 +186,11 @@ _ROWS = (
         parameters=(OPENAI | {"top_k"}) - {"logit_bias", "frequency_penalty"},
         reasoning="enable_thinking",
         most_inputs=10,
+        prefill=Prefill(
+            models="qwen(?!.*(thinking|omni|audio|asr|mt))",
+            message=_PARTIAL,
+            body={"enable_thinking": False},
+        ),
     ),
     _row(
         "zai",
@@ -167,6 +203,7 @@ _ROWS = (
         echo_reasoning="reasoning_content",
         tool_choices=frozenset({"auto"}),
         embeds=False,
+        outputs=frozenset({"json"}),
     ),
     _row(
         "huggingface",
@@ -202,6 +239,7 @@ _ROWS = (
         renamed={"max_output_tokens": "max_completion_tokens"},
         prices="bedrock",
         embeds=False,
+        bills_on_cancel=True,
     ),
     _row(
         "vllm",
@@ -213,6 +251,8 @@ _ROWS = (
         parameters=OPENAI | _PROMPT | _MORE_SAMPLING,
         grammar="structured_outputs",
         prices="",
+        prefill=Prefill(body={"continue_final_message": True, "add_generation_prompt": False}),
+        bills_on_cancel=False,
     ),
     _row(
         "llama.cpp",
@@ -225,6 +265,10 @@ _ROWS = (
         renamed={"repetition_penalty": "repeat_penalty"},
         grammar="grammar",
         prices="",
+        lacks=frozenset({"logprobs"}),
+        counts=True,
+        prefill=Prefill(body={"chat_template_kwargs": {"enable_thinking": False}}, echo="whole"),
+        bills_on_cancel=False,
     ),
     _row(
         "ollama",
@@ -235,6 +279,8 @@ _ROWS = (
         key_needed=False,
         parameters=(OPENAI | _PROMPT) - {"logit_bias", "tool_choice", "parallel_tool_calls", "n"},
         prices="",
+        prefill=Prefill(),
+        bills_on_cancel=False,
     ),
     _row(
         "lmstudio",
@@ -246,6 +292,7 @@ _ROWS = (
         parameters=(OPENAI | _PROMPT | _MORE_SAMPLING) - {"n", "parallel_tool_calls"},
         renamed={"repetition_penalty": "repeat_penalty"},
         prices="",
+        bills_on_cancel=False,
     ),
     _row(
         "voyage",
@@ -266,6 +313,7 @@ _ROWS = (
         "GEMINI_API_KEY",
         parameters=OPENAI - {"logit_bias", "seed"},
         prices="google",
+        bills_on_cancel=True,
     ),
     _row(
         "openai-compatible",

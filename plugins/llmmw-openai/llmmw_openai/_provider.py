@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
 from typing import Any, ClassVar, Literal, get_args
 
 import attrs
 
-from llmmw import Call, Embed, Embeddings, Generate, Price, Response, Usage
-from llmmw.errors import ConfigError, LLMError, UnsupportedFeature
+from llmmw import (
+    Answers,
+    Call,
+    CountTokens,
+    Embed,
+    Generate,
+    Price,
+    Response,
+    Together,
+    TokenCount,
+)
+from llmmw.errors import ConfigError, LLMError, ProtocolError, UnsupportedFeature
 from llmmw.plugin import Capabilities, Host, Provider, ResponseBuilder, honour
-from llmmw.wire import Http, Key, KeyOption, Losses, Secret, dumps, guarded
+from llmmw.wire import Http, Key, KeyOption, Losses, Reply, Secret, dumps, guarded
 from llmmw_openai._address import Address, address_of
 from llmmw_openai._answer import Answer
 from llmmw_openai._chat import read_chat
+from llmmw_openai._embedding import embed
 from llmmw_openai._errors import rows_of
+from llmmw_openai._models import model_of
 from llmmw_openai._parts import Parts
+from llmmw_openai._prefill import going_on
 from llmmw_openai._preset import Preset
 from llmmw_openai._presets import PRESETS
 from llmmw_openai._reading import object_in
@@ -27,11 +39,9 @@ from llmmw_openai._request import TEXT_PARAMETERS, body_of, embed_body
 from llmmw_openai._responses import Listening
 from llmmw_openai._responses_answer import ResponsesAnswer
 from llmmw_openai._responses_items import ItemReader
-from llmmw_openai._responses_request import responses_body
-from llmmw_openai._several import answers_of, check_together
+from llmmw_openai._responses_request import count_body, responses_body
+from llmmw_openai._several import SEVERAL, answers_of
 from llmmw_openai._think import ThinkTags
-from llmmw_openai._usage import embed_usage_of
-from llmmw_openai._vectors import vectors_of
 
 __all__ = ["OpenAI"]
 
@@ -135,16 +145,24 @@ class OpenAI(Provider):
 
     def capabilities(self, model: str) -> Capabilities:
         """What the host honours, less what this model does not take."""
-        preset = self.preset
-        parameters = preset.honoured(self._api)
-        for pattern, refused in preset.refuses:
-            if re.match(pattern, model):
-                parameters -= refused
+        preset, row = self.preset, model_of(self.preset.models, model)
+        parameters = preset.honoured(self._api) - row.refuses
         if self.think_tags != "no":
             parameters -= {"logprobs"}  # they belong to tokens of a text that is no more
-        kinds = {Generate: preset.generates, Embed: preset.embeds}
-        can = frozenset(kind for kind, is_there in kinds.items() if is_there)
-        return Capabilities(kinds=can, parameters=parameters)
+        several = preset.host in SEVERAL and self._api == "chat"
+        kinds = {Generate: preset.generates, Embed: preset.embeds, CountTokens: preset.counts}
+        kinds[Together] = several
+        prefill = preset.prefill if self._api == "chat" else None
+        return Capabilities(
+            kinds=frozenset(kind for kind, is_there in kinds.items() if is_there),
+            parameters=parameters,
+            media=preset.shown(self._api, row),
+            outputs=preset.forms(self._api),
+            prefill=prefill is not None and prefill.serves(model),
+            bills_on_cancel=preset.bills_on_cancel,
+            input_limit=row.input_limit,
+            output_limit=row.output_limit,
+        )
 
     def price(self, model: str) -> Price | None:
         """By the host's name in the table; a server of one's own costs nothing."""
@@ -162,8 +180,12 @@ class OpenAI(Provider):
             return await self._respond(call, request)
         if isinstance(request, Generate):
             return await self._generate(call, request)
+        if isinstance(request, Together):
+            return await self._together(call, request)
         if isinstance(request, Embed):
             return await self._embed(call, request)
+        if isinstance(request, CountTokens):
+            return await self._count(call, request)
         raise UnsupportedFeature(f"this wire does not answer {type(request).__name__}")
 
     @property
@@ -197,12 +219,13 @@ class OpenAI(Provider):
             _sound(body),
             "no" if request.prompt is not None else self.think_tags,
         )
+        how = going_on(self.preset.prefill, request.model_name, body)
+        path = self._address.path(path, request.model_name)
+        if how is not None and not self._address.base_url.endswith(how.path):
+            path = how.path + path
         try:
-            path = self._address.path(path, request.model_name)
-            async with self._http.post(
-                path, dumps(body), stream=stream, sent=lambda: call.attempt.mark_sent(call.ledger)
-            ) as reply:
-                await read_chat(reply, answer)
+            async with self._post(call, path, body, stream=stream) as reply:
+                await read_chat(reply, answer, None if how is None else how.listen(body))
                 return await answer.finish(
                     http=reply.info,
                     request_id=reply.request_id,
@@ -213,43 +236,33 @@ class OpenAI(Provider):
                 error.partial = builder.fold.response()
             raise
 
-    async def together(self, calls: Sequence[Call]) -> list[Response]:
-        """Answer calls that differ in their prompts alone by one request, in their order.
-
-        The first response has the usage of all. The host answers when all answers are there, so
-        whoever listens hears each at once.
-
-        Raises:
-            LLMError: if there is no answer; it is the error of each of them.
-        """
-        requests = [call.request for call in calls if isinstance(call.request, Generate)]
-        check_together(requests if len(requests) == len(calls) else [])
-        first = requests[0]
-        losses = Losses(first, self.name)
-        body = body_of(first, self.preset, losses, stream=False, extra=self._names)
-        path = self._address.path("/completions", first.model_name)
-
-        def sent() -> None:
-            for call in calls:
-                call.attempt.mark_sent(call.ledger)
-
-        several = body | {"prompt": [request.prompt for request in requests]}
-        async with self._http.post(path, dumps(several), sent=sent) as reply:
+    async def _together(self, call: Call, together: Together) -> Response:
+        can = Capabilities(parameters=TEXT_PARAMETERS)
+        asked, warnings = honour(together.requests[0], can, f"{together.model} with prompts")
+        assert isinstance(asked, Generate)
+        losses = Losses(asked, self.name, list(warnings))
+        body = body_of(asked, self.preset, losses, stream=False, extra=self._names)
+        prompts = [request.prompt for request in together.requests]
+        path = self._address.path("/completions", together.model_name)
+        async with self._post(call, path, body | {"prompt": prompts}) as reply:
             told = object_in(reply, await reply.read())
-        responses: list[Response] = []
-        for call, one in zip(calls, answers_of(told, len(calls), _count(body)), strict=True):
-            builder = ResponseBuilder(call, self.name, first.model_name)
-            answer = Answer(builder, self.preset.host, first.logprobs, _count(body))
-            usage = {} if responses else {"usage": told.get("usage")}
+        answers: list[Response] = []
+        for one in answers_of(told, len(prompts), _count(body)):
+            builder = ResponseBuilder(call, self.name, together.model_name)
+            answer = Answer(builder, self.preset.host, asked.logprobs, _count(body))
+            usage = {} if answers else {"usage": told.get("usage")}
             await answer.take({**one, **usage}, whole=True)
-            responses.append(
-                await answer.finish(
-                    http=reply.info,
-                    request_id=reply.request_id,
-                    warnings=tuple(losses.warnings),
-                )
-            )
-        return responses
+            warned = tuple(losses.warnings)
+            http, number = reply.info, reply.request_id
+            answers.append(await answer.finish(http=http, request_id=number, warnings=warned))
+        return Answers(
+            answers=answers,
+            usage=answers[0].usage,
+            model=answers[0].model,
+            provider=self.name,
+            http=reply.info,
+            request_id=reply.request_id,
+        )
 
     async def _respond(self, call: Call, request: Generate) -> Response:
         losses = Losses(request, self.name)
@@ -280,35 +293,44 @@ class OpenAI(Provider):
                 error.partial = parts.fold.response()
             raise
 
-    async def _embed(self, call: Call, request: Embed) -> Response:
+    async def _count(self, call: Call, request: CountTokens) -> Response:
+        if not self.preset.counts:
+            raise UnsupportedFeature(f"{self.name} does not count tokens; ask another target")
         losses = Losses(request, self.name)
-        vectors: list[list[float]] = []
-        told: list[Usage] = []
-        most = self.preset.most_inputs
-        for begin in range(0, len(request.inputs), most):
-            inputs = request.inputs[begin : begin + most]
-            body = embed_body(request, inputs, self.preset, losses, extra=self._names)
-            try:
-                path = self._address.path("/embeddings", request.model_name)
-                async with self._http.post(
-                    path, dumps(body), sent=lambda: call.attempt.mark_sent(call.ledger)
-                ) as reply:
-                    data = object_in(reply, await reply.read())
-            except LLMError as error:
-                if begin:
-                    error.processed = True  # what went before is billed
-                raise
-            vectors += vectors_of(data, len(inputs))
-            if isinstance(data.get("usage"), Mapping):
-                told.append(embed_usage_of(data["usage"]))
-        return Embeddings(
-            vectors=vectors,
-            model=str(data.get("model") or request.model_name),
+        body = count_body(request, self.preset, losses, extra=self._names)
+        path = self._address.path("/responses", request.model_name) + "/input_tokens"
+        async with self._post(call, path, body) as reply:
+            told = object_in(reply, await reply.read())
+        tokens = told.get("input_tokens")
+        if type(tokens) is not int or tokens < 0:
+            raise ProtocolError(f"the host told no number of tokens, but {tokens!r}")
+        return TokenCount(
+            tokens=tokens,
+            model=request.model_name,
             provider=self.name,
-            usage=_sum(told),
             http=reply.info,
             request_id=reply.request_id,
-            warnings=tuple(dict.fromkeys(losses.warnings)),
+            warnings=tuple(losses.warnings),
+            raw=dict(told),
+        )
+
+    async def _embed(self, call: Call, request: Embed) -> Response:
+        losses = Losses(request, self.name)
+
+        def post(inputs: Sequence[str]) -> AbstractAsyncContextManager[Reply]:
+            body = embed_body(request, inputs, self.preset, losses, extra=self._names)
+            return self._post(call, self._address.path("/embeddings", request.model_name), body)
+
+        told = await embed(request, post, self.preset.most_inputs)
+        warnings = tuple(dict.fromkeys(losses.warnings))
+        return told.replace(provider=self.name, warnings=warnings)
+
+    def _post(
+        self, call: Call, path: str, body: Mapping[str, Any], *, stream: bool = False
+    ) -> AbstractAsyncContextManager[Reply]:
+        """Send a body to an API of the host."""
+        return self._http.post(
+            path, dumps(body), stream=stream, sent=lambda: call.attempt.mark_sent(call.ledger)
         )
 
 
@@ -322,17 +344,3 @@ def _sound(body: Mapping[str, Any]) -> str:
     """The form of audio that is asked for, if any is."""
     audio = body.get("audio")
     return str(audio.get("format") or "wav") if isinstance(audio, Mapping) else "wav"
-
-
-def _sum(told: list[Usage]) -> Usage | None:
-    """The usage of several requests for vectors."""
-    if not told:
-        return None
-    known = [one.input_tokens for one in told if one.input_tokens is not None]
-    costs = [one.cost for one in told if one.cost is not None]
-    return Usage(
-        input_tokens=sum(known) if known else None,
-        output_tokens=0,
-        cost=sum(costs[1:], costs[0]) if costs else None,
-        raw=told[0].raw if len(told) == 1 else None,
-    )

@@ -16,10 +16,11 @@ from llmmw import (
 )
 from llmmw.wire import Losses, choice_grammar
 from llmmw_openai._messages import messages_of
+from llmmw_openai._prefill import going_on
 from llmmw_openai._presets import Preset
 from llmmw_openai._tools import tools_of
 
-__all__ = ["TEXT_PARAMETERS", "body_of", "embed_body"]
+__all__ = ["TEXT_PARAMETERS", "body_of", "embed_body", "native_output"]
 
 Json = dict[str, Any]
 
@@ -72,6 +73,9 @@ def body_of(
         body["stream"] = True
         if preset.usage_in_streams:
             body["stream_options"] = {"include_usage": True}
+    how = going_on(preset.prefill, request.model_name, body)
+    if how is not None:
+        how.ask(body)
     for name in extra:
         body |= dict(request.extra.get(name, {}))
     return body
@@ -115,14 +119,28 @@ def _output(request: Generate, preset: Preset, losses: Losses) -> Json:
     if request.prompt is not None and preset.grammar is None:
         losses.drop("output with a prompt")
         return {}
-    schema = {"type": "object"} if isinstance(output, JsonObject) else dict(output.schema)
+    form = "json" if isinstance(output, JsonObject) else "schema"
+    if form not in preset.outputs:
+        losses.drop(f"output of the form {form}")
+        return {}
     if request.prompt is not None and preset.grammar == "grammar":
-        return {"json_schema": schema}  # llama.cpp reads a response_format in chats only
+        return native_output(output, preset, losses)  # a response_format is read in chats only
     if isinstance(output, JsonObject):
         return {"response_format": {"type": "json_object"}}
+    schema = dict(output.schema)
     if preset.schema == "flat":
         return {"response_format": {"type": "json_schema", "schema": schema}}
     return {"response_format": {"type": "json_schema", "json_schema": _named(output, schema)}}
+
+
+def native_output(
+    output: Grammar | Choice | JsonObject | JsonSchema, preset: Preset, losses: Losses
+) -> Json:
+    """An output in the fields of llama.cpp's own, which all of its APIs read."""
+    if isinstance(output, (Grammar, Choice)):
+        return _grammar(output, preset, losses)
+    schema = {"type": "object"} if isinstance(output, JsonObject) else dict(output.schema)
+    return {"json_schema": schema}
 
 
 def _named(output: JsonSchema, schema: Json) -> Json:

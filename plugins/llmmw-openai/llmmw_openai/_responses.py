@@ -4,32 +4,47 @@ A response in the background goes on at the host when the line breaks: it is lis
 from the last event on, and cancelled when nobody waits for it any more.
 
     created ── 1 ── 2 ──╳ cut        GET …?starting_after=2 ── 3 ── 4 ── completed
+
+A host that gives it whole before it is done is asked again until it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import aclosing, suppress
-from typing import Any
+from contextlib import suppress
+from typing import Any, NoReturn
 from urllib.parse import quote
 
 import attrs
 import trio
 
 from llmmw.errors import ConnectionFailed, LLMError, ProtocolError, StreamInterrupted
+from llmmw.plugin import Event
 from llmmw.wire import Http, Reply, SSEEvent, dumps, loads
 from llmmw_openai._reading import object_in
 from llmmw_openai._responses_answer import ResponsesAnswer
 from llmmw_openai._responses_items import text_of
 
-__all__ = ["Listening"]
+__all__ = ["ListenedAgain", "Listening"]
 
 _MOST_TRIES = 5
 """How often a response is listened to again without a new event in between."""
-_WAIT = 0.5
-"""Seconds before the second such try; each further one waits twice as long."""
+_WAIT, _MOST_WAIT = 0.5, 8.0
+"""Seconds before the second such try; each further one waits twice as long, up to the most."""
 _CLEAN_UP = 2.0
 """Seconds that the host has to hear that nobody waits any more."""
+
+
+@attrs.frozen
+class ListenedAgain(Event):
+    """A response that goes on at the host is listened to again, from event `after` on, which is
+    `None` if none was numbered yet."""
+
+    after: int | None
+    parent: int = 0
+
+    def __str__(self) -> str:
+        return "listens again" + ("" if self.after is None else f" after event {self.after}")
 
 
 @attrs.define(eq=False)
@@ -50,6 +65,8 @@ class Listening:
     background: bool
     over: bool = attrs.field(default=False, init=False)
     """Whether the host has told how it ended."""
+    _goes_on: bool = attrs.field(default=False, init=False)
+    """Whether the host has just said that it has not."""
 
     async def listen(self, body: Mapping[str, Any], sent: Callable[[], None]) -> Reply:
         """Ask, and read the answer, whose headers are given back.
@@ -79,7 +96,9 @@ class Listening:
 
     @property
     def _can_resume(self) -> bool:
-        return bool(self.background and self.answer.id and self.answer.sequence is not None)
+        """Whether nothing would be told twice: without numbers, only before the first item."""
+        is_exact = self.answer.sequence is not None or not self.answer.parts.begun
+        return bool(self.background and self.answer.id and is_exact)
 
     async def _resume(self, cut: LLMError) -> None:
         """Listen again from the last event on, until the response has ended."""
@@ -87,11 +106,11 @@ class Listening:
         while not self.over:
             if self.answer.sequence != heard:
                 tries, heard = 0, self.answer.sequence
-            if tries == _MOST_TRIES:
+            if (tries >= _MOST_TRIES and not self._goes_on) or not self._can_resume:
                 raise cut
-            if tries:
-                await trio.sleep(_WAIT * 2 ** (tries - 1))
+            await _wait(tries, cut)
             tries += 1
+            self._goes_on = False
             try:
                 await self._again()
             except (StreamInterrupted, ConnectionFailed):
@@ -103,10 +122,12 @@ class Listening:
                     raise cut from error  # the host does not know it any more, or never kept it
 
     async def _again(self) -> None:
-        id_ = quote(self.answer.id or "", safe="")
-        query = {"stream": "true", "starting_after": str(self.answer.sequence)}
+        id_, after = quote(self.answer.id or "", safe=""), self.answer.sequence
+        call = self.answer.parts.call
+        call.ledger.add(ListenedAgain(trio.current_time(), after, call.attempt.number))
+        query = {"stream": "true"} | ({} if after is None else {"starting_after": str(after)})
         async with self.http.get(f"{self.path}/{id_}", query, stream=True) as reply:
-            await self._read(reply, after=self.answer.sequence)
+            await self._read(reply, after=after)
 
     async def _cancel(self, id_: str) -> None:
         with trio.move_on_after(_CLEAN_UP, shield=True), suppress(LLMError):
@@ -119,13 +140,15 @@ class Listening:
             whole = object_in(reply, await reply.read())
             if whole.get("status") == "failed":
                 raise self._failed(reply, whole)
+            if whole.get("status") in {"queued", "in_progress"}:
+                await self._not_yet(whole)
             await self.answer.end(whole)
             self.over = True
             return
-        async with aclosing(reply.events()) as events:
-            async for event in events:
+        while events := await reply.next_events():
+            for event in events:
                 if event.data.startswith("[DONE]"):
-                    break
+                    raise StreamInterrupted("the stream ended before the answer did")
                 if event.data.strip():
                     await self._take(event, reply, after)
                 if self.over:
@@ -133,9 +156,20 @@ class Listening:
                     return
         raise StreamInterrupted("the stream ended before the answer did")
 
+    async def _not_yet(self, whole: Mapping[str, Any]) -> NoReturn:
+        """The response has come before it was done: whoever can't wait has what it holds."""
+        self._goes_on = True
+        if self.background:
+            await self.answer.take({"type": "response.queued", "response": whole})
+        else:
+            await self.answer.end(whole)
+        raise StreamInterrupted(
+            f"the host gave the response before it was done: it is {whole['status']}"
+        )
+
     async def _take(self, event: SSEEvent, reply: Reply, after: int | None) -> None:
         told = loads(event.data)
-        if not isinstance(told, Mapping):
+        if not isinstance(told, dict):
             raise ProtocolError(f"the host sent a {type(told).__name__} where an object belongs")
         kind = text_of(told.get("type")) or event.event
         if kind in {"error", "response.error", "response.failed"} or told.get("error"):
@@ -155,3 +189,13 @@ class Listening:
             name: place.get(name) for name in ("code", "message") if place.get(name)
         }
         return reply.error({"error": error or {"message": "the response failed"}})
+
+
+async def _wait(tries: int, cut: LLMError) -> None:
+    """Wait before a further try; not at all if the deadline comes first."""
+    if not tries:
+        return
+    seconds = min(_WAIT * 2 ** (tries - 1), _MOST_WAIT)
+    if trio.current_time() + seconds >= trio.current_effective_deadline():
+        raise cut
+    await trio.sleep(seconds)

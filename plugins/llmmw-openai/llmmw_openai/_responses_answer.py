@@ -24,6 +24,7 @@ from llmmw import (
 from llmmw.errors import ProtocolError
 from llmmw_openai._logprobs import logprobs_of
 from llmmw_openai._parts import Parts
+from llmmw_openai._pieces import as_open, skeleton_of, text_in, with_told
 from llmmw_openai._responses_items import CALLS, ItemReader, Json, objects, text_of
 from llmmw_openai._usage import usage_of
 
@@ -42,13 +43,18 @@ class _Item:
     """As it was when it began."""
     open: dict[tuple[str, int], int] = attrs.field(factory=dict)
     """The parts that are open, by their place in the item."""
-    told: dict[tuple[str, int], str] = attrs.field(factory=dict)
-    """What was told of each."""
+    told: dict[tuple[str, int], list[str]] = attrs.field(factory=dict)
+    """What was told of each, in pieces."""
     done: bool = False
 
     @property
     def kind(self) -> str:
         return text_of(self.head.get("type"))
+
+    def rest(self, place: tuple[str, int], text: str) -> str:
+        """What of all the text of a part was not told yet; nothing, if it is another text."""
+        before = "".join(self.told.get(place, ()))
+        return text[len(before) :] if text.startswith(before) else ""
 
 
 @attrs.define(eq=False)
@@ -72,7 +78,11 @@ class ResponsesAnswer:
         if isinstance(number, int):
             self.sequence = number
         kind = text_of(event.get("type")).removeprefix("response.")
-        if kind in _ENDS:
+        if kind == "output_text.delta" and (running := self._running(event)) is not None:
+            await self.parts.add(running, text=event["delta"])
+        elif kind in _PIECES:
+            await self._piece(kind, event)
+        elif kind in _ENDS:
             told = event.get("response")
             await self.end(told if isinstance(told, dict) else {})
         elif kind in {"created", "queued", "in_progress"}:
@@ -84,8 +94,6 @@ class ResponsesAnswer:
             await self._done(self._key(event, new=True), item)
         elif kind in {"content_part.added", "reasoning_summary_part.added"}:
             await self._block(event)
-        elif kind in _PIECES:
-            await self._piece(kind, event)
 
     async def end(self, response: Json) -> None:
         """Read a response that came whole, be it as the last event of a stream."""
@@ -155,6 +163,20 @@ class ResponsesAnswer:
                 skeleton = self._skeleton(item, type_, place, kind)
                 await self._open(item, (place, _place(event, place)), skeleton)
 
+    def _running(self, event: Json) -> int | None:
+        """The part that is open where an event adds text and nothing else, as nearly all do."""
+        key, number = event.get("output_index"), event.get("content_index")
+        text = event.get("delta")
+        item = self._items.get(key) if isinstance(key, int) else None
+        if item is None or not isinstance(number, int) or not isinstance(text, str):
+            return None
+        place = ("content", number)
+        told, index = item.told.get(place), item.open.get(place)
+        if told is None or index is None or item.done or event.get("logprobs"):
+            return None
+        told.append(text)
+        return index
+
     async def _piece(self, kind: str, event: Json) -> None:
         """A piece of a part; or all of it again, of which the missing rest is told."""
         type_, place, field = _PIECES[kind]
@@ -167,20 +189,19 @@ class ResponsesAnswer:
             index = await self._open(item, at, self.reader.text(item.head, {}))
             await self.parts.add(index, citation=cited)
             return
-        text, before = text_of(event.get(field)), item.told.get(at, "")
+        text = text_of(event.get(field))
         if field != "delta":
-            text = text[len(before) :] if text.startswith(before) else ""
+            text = item.rest(at, text)
         if not text:
             return
-        index = await self._open(item, at, self._skeleton(item, type_, place, kind))
-        item.told[at] = before + text
-        told = logprobs_of({"content": event.get("logprobs")}, self.reader.alternatives)
-        if type_ in CALLS:
-            await self.parts.add(index, arguments=text)
-        elif type_ == "message" and field == "delta":
-            await self.parts.add(index, text=text, logprobs=told)
-        else:
-            await self.parts.add(index, text=text)
+        if at not in item.open:
+            await self._open(item, at, self._skeleton(item, type_, place, kind))
+        item.told.setdefault(at, []).append(text)
+        piece: dict[str, Any] = {"arguments" if type_ in CALLS else "text": text}
+        if type_ == "message" and field == "delta" and event.get("logprobs"):
+            rows = {"content": event["logprobs"]}
+            piece["logprobs"] = logprobs_of(rows, self.reader.alternatives)
+        await self.parts.add(item.open[at], **piece)
 
     def _skeleton(self, item: _Item, type_: str, place: str, kind: str) -> Part:
         id_ = text_of(item.head.get("id")) or None
@@ -198,22 +219,20 @@ class ResponsesAnswer:
         item.done = True
         rows = dict(self.reader.blocks(told))
         bare = next(iter(rows.values()))
-        if len(rows) == 1 and not _text(bare):  # the pieces alone may have the text
+        if len(rows) == 1 and not text_in(bare):  # the pieces alone may have the text
             opened = {at: self.parts.fold.whole(index) for at, index in item.open.items()}
-            rows = {at: _as_open(bare, one) for at, one in opened.items()} or rows
+            rows = {at: as_open(bare, one) for at, one in opened.items()} or rows
         for place, part in rows.items():
-            before = item.told.get(place, "")
             unused = next((at for at in item.open if at not in rows and at not in item.told), None)
             if place not in item.open and unused is not None:
                 item.open[place] = item.open.pop(unused)
             elif place not in item.open:
-                await self._open(item, place, _bare(part))
+                await self._open(item, place, skeleton_of(part))
             index = item.open.pop(place)
-            text = _text(part)
-            rest = text[len(before) :] if text.startswith(before) else ""
+            rest = item.rest(place, text_in(part))
             name = "arguments" if isinstance(part, ToolCallPart) else "text"
             await self.parts.add(index, **{name: rest})
-            await self.parts.end(index, _with_told(part, self.parts.fold.whole(index)))
+            await self.parts.end(index, with_told(part, self.parts.fold.whole(index)))
         await self._close(item)
 
     async def finish(self, **fields: Any) -> Response:
@@ -300,48 +319,3 @@ def _place(event: Json, place: str) -> int:
     """The number of a block in its list."""
     number = event.get(f"{place}_index")
     return number if isinstance(number, int) else 0
-
-
-def _text(part: Part) -> str:
-    if isinstance(part, ToolCallPart):
-        return part.arguments
-    return part.text if isinstance(part, (TextPart, ReasoningPart)) else ""
-
-
-def _bare(part: Part) -> Part:
-    """The skeleton of a part: what is told in pieces is left out."""
-    if isinstance(part, ToolCallPart):
-        return attrs.evolve(part, arguments="")
-    if isinstance(part, TextPart):
-        return attrs.evolve(part, text="", citations=(), logprobs=())
-    return attrs.evolve(part, text="") if isinstance(part, ReasoningPart) else part
-
-
-def _as_open(part: Part, told: Part) -> Part:
-    """The part, of the kind of summary or raw reasoning that its pieces were."""
-    if isinstance(part, ReasoningPart) and isinstance(told, ReasoningPart):
-        return attrs.evolve(part, format=told.format)
-    if isinstance(part, TextPart) and isinstance(told, TextPart):
-        return attrs.evolve(part, refusal=told.refusal)
-    return part
-
-
-def _with_told(part: Part, told: Part) -> Part:
-    """The part as it ends, with what only its pieces had."""
-    if isinstance(part, TextPart) and isinstance(told, TextPart):
-        return attrs.evolve(
-            part,
-            text=part.text or told.text,
-            citations=part.citations or told.citations,
-            logprobs=part.logprobs or told.logprobs,
-        )
-    if isinstance(part, ReasoningPart) and isinstance(told, ReasoningPart):
-        return attrs.evolve(part, text=part.text or told.text)
-    if isinstance(part, ToolCallPart) and isinstance(told, ToolCallPart):
-        return attrs.evolve(
-            part,
-            id=part.id or told.id,
-            name=part.name or told.name,
-            arguments=part.arguments or told.arguments,
-        )
-    return part

@@ -22,6 +22,7 @@ from llmmw import (
 )
 from llmmw.errors import UnsupportedFeature
 from llmmw.wire import Losses
+from llmmw_openai._responses_items import object_of
 
 __all__ = ["Items"]
 
@@ -130,14 +131,15 @@ class Items:
         if kept is None and not any(part.refusal for part in parts):
             text = "".join(part.text for part in parts)
             if text:
-                yield {"role": "assistant", "content": text}
+                # The type says nothing new, but llama.cpp wants it.
+                yield {"type": "message", "role": "assistant", "content": text}
             return
-        head = {} if kept is None else {"id": id_, **kept.get("item", {})}
+        head = {} if kept is None else {"id": id_, **object_of(kept.get("item"))}
         content = [self._said_block(part) for part in parts]
         yield {"type": "message", "role": "assistant", "content": content, **head}
 
     def _said_block(self, part: TextPart) -> Json:
-        beside = dict((part.extra.get(self.own) or {}).get("block", {}))
+        beside = object_of((part.extra.get(self.own) or {}).get("block"))
         if part.refusal:
             return {"type": "refusal", "refusal": part.text, **beside}
         cited = [one.extra[self.own] for one in part.citations if self.own in one.extra]
@@ -160,18 +162,19 @@ class Items:
             told["content"] = [{"type": "reasoning_text", "text": text} for text in raw]
         if sealed:
             told["encrypted_content"] = sealed
-        yield told | dict(kept.get("item", {}))
+        yield {**told, **object_of(kept.get("item"))}
 
     def _item(self, part: Part, media: list[Part]) -> Iterator[Json]:
         kept = getattr(part, "extra", {}).get(self.own) or {}
         if isinstance(part, ToolCallPart):
-            yield self._call(part) | dict(kept.get("item", {}))
+            yield {**self._call(part), **object_of(kept.get("item"))}
         elif isinstance(part, OpaquePart):
             if self._is_known(part):
                 yield dict(part.data)
         elif isinstance(part, MediaPart) and "item" in kept:
             data = base64.b64encode(part.data or b"").decode()
-            yield {"type": "image_generation_call", "result": data, **kept["item"]}
+            item = object_of(kept["item"])
+            yield {"type": "image_generation_call", "result": data, **item}
         elif isinstance(part, MediaPart):
             media.append(part)
         elif isinstance(part, ToolResultPart):

@@ -23,7 +23,7 @@ from llmmw import (
 )
 from llmmw_openai._logprobs import logprobs_of
 
-__all__ = ["CALLS", "ItemReader", "Json", "objects", "text_of"]
+__all__ = ["CALLS", "ItemReader", "Json", "object_of", "objects", "text_of"]
 
 Json = Mapping[str, Any]
 
@@ -37,6 +37,11 @@ _BLOCKS: Mapping[str, tuple[str, ...]] = {
 """The items made of blocks, and the lists of these."""
 
 _TOLD = frozenset({"type", "id", "content", "summary", "encrypted_content", "role"})
+
+
+def object_of(item: Any) -> Json:
+    """An object, if it is one."""
+    return item if isinstance(item, Mapping) else {}
 
 
 def objects(items: Any) -> list[Json]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from llmmw import (
     Choice,
+    CountTokens,
     Generate,
     Grammar,
     JsonObject,
@@ -16,10 +17,11 @@ from llmmw import (
 )
 from llmmw.wire import Losses
 from llmmw_openai._preset import Preset
+from llmmw_openai._request import native_output
 from llmmw_openai._responses_input import Items
 from llmmw_openai._tools import tools_of
 
-__all__ = ["responses_body"]
+__all__ = ["count_body", "responses_body"]
 
 Json = dict[str, Any]
 
@@ -59,7 +61,7 @@ def responses_body(
     for name in ("max_output_tokens", "temperature", "top_p"):
         if getattr(request, name) is not None:
             body[name] = getattr(request, name)
-    body |= _output(request, losses)
+    body |= _output(request, preset, losses)
     body |= _reasoning(request.reasoning, preset, losses)
     body |= tools_of(request, preset, losses, names=extra, flat=True)
     include = ["message.output_text.logprobs"] if request.logprobs is not None else []
@@ -72,6 +74,20 @@ def responses_body(
     if stream or further.get("background") is True:
         body["stream"] = True
     return _merged(body, further)
+
+
+_NOT_COUNTED = ("background", "include", "store", "stream")
+
+
+def count_body(
+    request: CountTokens, preset: Preset, losses: Losses, *, extra: Sequence[str]
+) -> Json:
+    """The body of a request that asks how many tokens a prompt has."""
+    asked = Generate(
+        model=request.model, messages=request.messages, tools=request.tools, extra=request.extra
+    )
+    body = responses_body(asked, preset, losses, stream=False, extra=extra)
+    return {name: told for name, told in body.items() if name not in _NOT_COUNTED}
 
 
 def _merged(body: Json, further: Mapping[str, Any]) -> Json:
@@ -98,10 +114,12 @@ def _system(messages: Sequence[Message], own: str) -> tuple[str, Sequence[Messag
     return "".join(part.text for part in parts if isinstance(part, TextPart)), messages[1:]
 
 
-def _output(request: Generate, losses: Losses) -> Json:
+def _output(request: Generate, preset: Preset, losses: Losses) -> Json:
     output = request.output
     if output is None:
         return {}
+    if preset.grammar == "grammar":
+        return native_output(output, preset, losses)
     if isinstance(output, (Grammar, Choice)):
         what = "a choice" if isinstance(output, Choice) else f"a {output.syntax} grammar"
         losses.drop(f"{what} as output")

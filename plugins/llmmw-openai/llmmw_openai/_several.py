@@ -6,27 +6,19 @@ a choice is that of its prompt, times the candidates of each, plus that of the c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from llmmw import Generate
-from llmmw.errors import BadRequest, ProtocolError
+from llmmw.errors import ProtocolError
 
-__all__ = ["answers_of", "check_together"]
+__all__ = ["SEVERAL", "answers_of"]
 
 Json = Mapping[str, Any]
 
 
-def check_together(requests: Sequence[Generate]) -> None:
-    """Whether one request can ask them all.
-
-    Raises:
-        BadRequest: if some has no prompt, or they differ in more than that.
-    """
-    if not requests or any(request.prompt is None for request in requests):
-        raise BadRequest("only requests with a prompt can be asked together")
-    if len({request.replace(prompt="").key() for request in requests}) > 1:
-        raise BadRequest("requests that are asked together may differ in their prompts alone")
+SEVERAL = frozenset({"openai", "azure", "fireworks", "vllm"})
+"""The hosts that take several prompts, and say which answer is whose by the number of its choice.
+(Others take them too and answer with a list, or with the first one's answer.)"""
 
 
 def answers_of(told: Json, count: int, n: int) -> list[Json]:

@@ -54,13 +54,85 @@ async def test_a_cut_is_resumed_from_the_last_event(wire, at, stream):
 
 async def test_cut_again_and_again_it_goes_on_while_there_is_something_new(wire):
     answers = [part(wire, at, at + 1) for at in range(5)]
-    said, _, requests = await ask(wire, answers)
+    said, response, requests = await ask(wire, answers)
     assert (said, len(requests)) == ("abc", 5)
+    heard = [str(one) for one in response.ledger.events if "again" in str(one)]
+    assert heard == [f"listens again after event {number}" for number in range(4)]
 
 
 async def test_what_was_heard_before_is_not_told_again(wire):
     said, response, _ = await ask(wire, [part(wire, 0, 3), part(wire, 1, 5)])
     assert (said, response.text) == ("abc", "abc")
+
+
+@pytest.fixture
+def hurried(monkeypatch):
+    """No wait between two tries."""
+    monkeypatch.setattr("llmmw_openai._responses._WAIT", 0.0)
+
+
+async def test_wherever_it_is_cut_nothing_is_lost_or_told_twice(wire, hurried):
+    """Cut at places all over the stream, and then at others of what follows."""
+    data = wire.numbered(*events(wire))
+    asked: list[str] = []
+
+    async def answer(received):
+        asked.append(received.method)
+        if received.method == "POST":
+            return wire.stream(data[:at], cut=at % 2 == 0)
+        after = int(received.path.rpartition("starting_after=")[2])
+        rest = wire.numbered(*events(wire)[after + 1 :], first=after + 1)
+        return wire.stream(rest[: -at % len(rest)] if asked.count("GET") == 1 else rest)
+
+    async with wire.client(answer, api="responses") as (client, _):
+        for at in range(0, len(data), 5):
+            asked.clear()
+            async with client.stream("hi", extra=ASKED) as told:
+                try:
+                    said = [delta.text async for delta in told if getattr(delta, "text", "")]
+                except StreamInterrupted:
+                    assert at <= data.index(b"\n\n") + 2  # not even its id had come
+                    continue
+            assert said == list("abc")
+            assert told.response.text == "abc"
+            assert len(asked) > 1 or at >= len(data.rstrip())
+
+
+async def test_a_response_that_is_not_done_is_asked_for_until_it_is(wire, hurried):
+    """By a host that streams nothing."""
+    item = events(wire)[-1]["response"]["output"][0]
+    states = [wire.response(status="queued"), *[wire.response(status="in_progress")] * 9]
+    answers = [wire.whole(one) for one in [*states, wire.response([item])]]
+    async with wire.client(answers, api="responses") as (client, server):
+        response = await client.ask("hi", extra=ASKED)
+    assert (response.text, len(server.requests)) == ("abc", 11)
+    assert {one.path for one in server.requests[1:]} == {"/responses/resp-1?stream=true"}
+
+
+async def test_no_wait_outlasts_the_deadline(wire):
+    """The second try would come after it."""
+    answers = [wire.whole(wire.response(status="queued"))] * 3
+    async with wire.client(answers, api="responses") as (client, server):
+        with trio.fail_after(0.4), pytest.raises(StreamInterrupted, match="it is queued"):
+            await client.ask("hi", extra=ASKED)
+    assert [one.path for one in server.requests[1:]] == [
+        "/responses/resp-1?stream=true",
+        "/responses/resp-1/cancel",
+    ]
+
+
+async def test_without_numbers_nothing_that_was_told_is_told_again(wire):
+    bare = events(wire)
+    begun, more = wire.sse(*bare[:1], done=False), wire.sse(*bare[:3], done=False)
+    whole = wire.stream(wire.sse(*bare, done=False))
+    said, _, requests = await ask(wire, [wire.stream(begun), whole])
+    assert (said, len(requests)) == ("abc", 2)
+    cancelled = wire.whole(wire.response(status="cancelled"))
+    async with wire.client([wire.stream(more), cancelled], api="responses") as (client, server):
+        with pytest.raises(StreamInterrupted) as caught:
+            await client.ask("hi", extra=ASKED)
+    assert caught.value.partial.text == "ab"
+    assert server.requests[1].path == "/responses/resp-1/cancel"
 
 
 async def test_a_version_in_the_address_stays_there(wire):

@@ -1,4 +1,4 @@
-"""What every provider must do, over both APIs that generate, and for vectors."""
+"""What every provider must do, over all APIs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import pytest
 from llmmw_openai._provider import OpenAI
 
-from llmmw import Embed, Generate
+from llmmw import CountTokens, Embed, Generate
 from llmmw.testing import Exchange, check_provider
 
 pytestmark = pytest.mark.plugins
@@ -68,47 +68,96 @@ def response(status, *items, **more):
 
 
 def responses() -> Exchange:
-    at = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
-    part = {"type": "output_text", "text": "", "annotations": []}
-    done = item("Hi, grün.") | {"status": "completed"}
+    """Reasoning, a message and a call, each in pieces."""
+    thought = {"id": "rs_1", "type": "reasoning", "summary": []}
+    call = {"id": "fc_1", "type": "function_call", "call_id": "c_1", "name": "f", "arguments": ""}
+    first = {"item_id": "rs_1", "output_index": 0, "summary_index": 0}
+    at = {"item_id": "msg_1", "output_index": 1, "content_index": 0}
+    third = {"item_id": "fc_1", "output_index": 2}
+    done = [
+        thought | {"summary": [{"type": "summary_text", "text": "So."}]},
+        item("Hi, grün.") | {"status": "completed"},
+        call | {"arguments": '{"x": "ü"}'},
+    ]
+    text = "response.output_text"
+    block = {"type": "output_text", "text": "", "annotations": []}
+    part = {"type": "summary_text", "text": ""}
     events = [
         {"type": "response.created", "response": response("in_progress", usage=None)},
-        {
-            "type": "response.output_item.added",
-            "output_index": 0,
-            "item": item("") | {"content": [], "status": "in_progress"},
-        },
-        {"type": "response.content_part.added", **at, "part": part},
-        {"type": "response.output_text.delta", **at, "delta": "Hi, "},
-        {"type": "response.output_text.delta", **at, "delta": "grün."},
-        {"type": "response.output_text.done", **at, "text": "Hi, grün."},
-        {"type": "response.output_item.done", "output_index": 0, "item": done},
-        {"type": "response.completed", "response": response("completed", done)},
+        {"type": "response.output_item.added", "output_index": 0, "item": thought},
+        {"type": "response.reasoning_summary_part.added", **first, "part": part},
+        {"type": "response.reasoning_summary_text.delta", **first, "delta": "So."},
+        {"type": "response.output_item.done", "output_index": 0, "item": done[0]},
+        {"type": "response.output_item.added", "output_index": 1, "item": item("")},
+        {"type": "response.content_part.added", **at, "part": block},
+        {"type": f"{text}.delta", **at, "delta": "Hi, "},
+        {"type": f"{text}.delta", **at, "delta": "grün."},
+        {"type": f"{text}.done", **at, "text": "Hi, grün."},
+        {"type": "response.output_item.done", "output_index": 1, "item": done[1]},
+        {"type": "response.output_item.added", "output_index": 2, "item": call},
+        {"type": "response.function_call_arguments.delta", **third, "delta": '{"x": '},
+        {"type": "response.function_call_arguments.delta", **third, "delta": '"ü"}'},
+        {"type": "response.output_item.done", "output_index": 2, "item": done[2]},
+        {"type": "response.completed", "response": response("completed", *done)},
     ]
     numbered = [one | {"sequence_number": number} for number, one in enumerate(events)]
     return Exchange(
         request=Generate(messages=["hello"]),
-        body=json.dumps(response("completed", done)).encode(),
+        body=json.dumps(response("completed", *done)).encode(),
         stream=sse(*numbered, done=False),
     )
 
 
-@pytest.mark.parametrize("preset", ["openai", "vllm"])
-async def test_chat(preset) -> None:
-    def make(base_url, key):
-        return OpenAI(name=preset, preset=preset, base_url=base_url, api_key=key)
+def completion() -> Exchange:
+    """Legacy Completions, which have a text in place of a message."""
+    head = {"id": "c-1", "object": "text_completion", "model": "m-1", "created": 7}
 
-    await check_provider(make, [TEXT, TOOL])
+    def piece(text, finish=None):
+        choice = {"index": 0, "text": text, "logprobs": None, "finish_reason": finish}
+        return head | {"choices": [choice]}
 
-
-async def test_vectors() -> None:
-    await check_provider(
-        lambda base_url, key: OpenAI(name="openai", base_url=base_url, api_key=key), EMBED
+    pieces = [piece("Hi, "), piece("grün."), piece("", "stop")]
+    return Exchange(
+        request=Generate(prompt="Once"),
+        body=json.dumps(piece("Hi, grün.", "stop") | {"usage": USAGE}).encode(),
+        stream=sse(*pieces, head | {"choices": [], "usage": USAGE}),
     )
 
 
-async def test_responses() -> None:
-    def make(base_url, key):
-        return OpenAI(name="openai", base_url=base_url, api_key=key, api="responses")
+COUNT = Exchange(
+    request=CountTokens(messages=["hello"]),
+    body=json.dumps({"object": "response.input_tokens", "input_tokens": 7}).encode(),
+)
 
-    await check_provider(make, responses())
+
+def by(preset, *, key="api_key", **options):
+    def make(base_url, secret):
+        return OpenAI(name=preset, preset=preset, base_url=base_url, **{key: secret}, **options)
+
+    return make
+
+
+async def test_chat() -> None:
+    await check_provider(by("openai"), [TEXT, TOOL])
+
+
+async def test_azure() -> None:
+    await check_provider(by("azure", key="token", api_version="2024-10-21"), TOOL)
+
+
+async def test_a_prompt() -> None:
+    await check_provider(by("vllm"), completion())
+
+
+async def test_vectors() -> None:
+    await check_provider(by("openai"), EMBED)
+
+
+@pytest.mark.parametrize("preset", ["openai", "llama.cpp"])
+async def test_a_count(preset) -> None:
+    await check_provider(by(preset), COUNT)
+
+
+@pytest.mark.parametrize("preset", ["openai-responses", "azure"])
+async def test_responses(preset) -> None:
+    await check_provider(by(preset, api="responses"), responses())

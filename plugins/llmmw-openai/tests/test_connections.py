@@ -66,42 +66,6 @@ async def gone(server, since):
     assert server.left_at - since < 0.1
 
 
-async def test_a_cancelled_call_closes_its_own(wire):
-    async with wire.client(endless(wire)) as (client, server):
-        heard = trio.Event()
-
-        async def listener(delta):
-            heard.set()
-
-        async with trio.open_nursery() as nursery:
-
-            async def call():
-                await client.ask("hi", listener=listener)
-
-            nursery.start_soon(call)
-            await heard.wait()
-            left = trio.current_time()
-            nursery.cancel_scope.cancel()
-        assert trio.current_time() - left < 0.1
-        await gone(server, left)
-
-
-async def test_a_call_cancelled_before_its_answer(wire):
-    asked = trio.Event()
-
-    async def never(received):
-        asked.set()
-        await trio.sleep_forever()
-
-    async with wire.client(never) as (client, server):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(client.ask, "hi")
-            await asked.wait()
-            left = trio.current_time()
-            nursery.cancel_scope.cancel()
-        await gone(server, left)
-
-
 async def test_a_stream_that_is_left_closes_its_own(wire):
     async with wire.client(endless(wire)) as (client, server):
         async with client.stream("hi") as stream:

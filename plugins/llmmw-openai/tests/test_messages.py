@@ -105,6 +105,16 @@ def test_blocks(part, block):
     assert message == {"role": "user", "content": [{"type": "text", "text": "see"}, block]}
 
 
+def test_mistral_takes_a_document_by_its_address():
+    pdf = MediaPart(media_type="application/pdf", data=b"pdf")
+    far = MediaPart(media_type="application/pdf", url="https://x/y.pdf")
+    (message,) = sent(("user", [pdf, far]), preset="mistral")
+    assert message["content"] == [
+        {"type": "document_url", "document_url": "data:application/pdf;base64,cGRm"},
+        {"type": "document_url", "document_url": "https://x/y.pdf"},
+    ]
+
+
 @pytest.mark.parametrize(
     ("role", "part", "said"),
     [

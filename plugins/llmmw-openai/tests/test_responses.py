@@ -129,7 +129,7 @@ async def test_the_history_of_others(wire):
     picture = {"type": "input_image", "image_url": "http://x", "detail": "low"}
     inline = "data:image/png;base64,eA=="
     assert sent["input"][1:] == [
-        {"role": "assistant", "content": "Hello"},
+        {"type": "message", "role": "assistant", "content": "Hello"},
         {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
         {
             "type": "function_call_output",
@@ -197,7 +197,7 @@ async def test_hosted_items_and_citations(wire):
     sent, _ = await body(wire, ["hi", told])
     assert sent["input"][1:] == [item, said]
     dropped, warnings = await body(wire, ["hi", told], preset="xai")
-    assert dropped["input"][1] == {"role": "assistant", "content": "Hi"}
+    assert dropped["input"][1] == {"type": "message", "role": "assistant", "content": "Hi"}
     assert "does not know a block of openai-responses" in warnings[0]
 
 
@@ -217,7 +217,7 @@ async def test_what_the_wire_has_no_place_for(wire):
     assert not {"seed", "n"} & set(sent)
     assert len(warnings) == 2
     sound = MediaPart(media_type="audio/wav", data=b"x")
-    with pytest.raises(UnsupportedFeature, match="audio/wav"):
+    with pytest.raises(UnsupportedFeature, match="holds audio"):
         await body(wire, Message("user", (sound,)))
 
 

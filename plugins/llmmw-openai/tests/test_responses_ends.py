@@ -40,7 +40,6 @@ FINISHES = [
     ({"incomplete_details": {"reason": "max_output_tokens"}}, [], "length", "max_output_tokens"),
     ({"incomplete_details": {"reason": "content_filter"}}, [], "content_filter", "content_filter"),
     ({"incomplete_details": {"reason": "novel"}}, [], "other", "novel"),
-    ({"status": "queued"}, [], "other", "queued"),
     ({"status": "cancelled"}, [], "other", "cancelled"),
 ]
 
@@ -52,6 +51,13 @@ async def test_why_it_ended(wire, fields, output, reason, raw):
     told = await ask(wire, wire.whole(final))
     assert (told.finish_reason, told.finish.raw) == (reason, raw)
     assert (told.id, told.model, told.created) == ("resp-1", "m-1", 7.0)
+
+
+@pytest.mark.parametrize("status", ["queued", "in_progress"])
+async def test_a_response_that_is_not_done_is_none(wire, status):
+    with pytest.raises(StreamInterrupted, match=f"before it was done: it is {status}") as caught:
+        await ask(wire, wire.whole(wire.response([message("Hel")], status)))
+    assert (caught.value.partial.text, caught.value.partial.id) == ("Hel", "resp-1")
 
 
 async def test_a_refusal_is_no_answer(wire):

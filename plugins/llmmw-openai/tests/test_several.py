@@ -5,8 +5,9 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 
 import pytest
+import trio
 
-from llmmw import Embed, Generate
+from llmmw import Batch, Generate, Together
 from llmmw.errors import BadRequest, ProtocolError, RateLimited
 from llmmw.plugin import Call
 from llmmw.testing import open_host, open_server
@@ -14,8 +15,9 @@ from llmmw.testing import open_host, open_server
 pytestmark = pytest.mark.plugins
 
 
-def calls(*prompts, **fields):
-    return [Call(Generate(model="openai:m", prompt=prompt, **fields)) for prompt in prompts]
+def asked(*prompts, **fields):
+    requests = [Generate(model="openai:m", prompt=prompt, **fields) for prompt in prompts]
+    return Call(Together(model="openai:m", requests=requests))
 
 
 def answer(wire, *texts, order=None, **more):
@@ -36,20 +38,19 @@ async def test_answers_come_in_the_order_of_the_prompts(wire):
     usage = {"prompt_tokens": 4, "completion_tokens": 6}
     told = answer(wire, "A", "B", "C", order=(2, 0, 1), usage=usage)
     async with opened(wire, told) as (provider, server):
-        asked = calls("a", "b", "c", temperature=0)
-        first, second, third = await provider.together(asked)
-    assert [one.text for one in (first, second, third)] == ["A", "B", "C"]
+        call = asked("a", "b", "c", temperature=0)
+        got = await provider(call)
+    assert [one.text for one in got.answers] == ["A", "B", "C"]
     assert server.requests[0].path == "/completions"
     sent = {"model": "m", "prompt": ["a", "b", "c"], "temperature": 0}
     assert server.requests[0].json() == sent
-    assert all(call.attempt.sent is not None for call in asked)
-    assert (first.usage.input_tokens, first.usage.output_tokens) == (4, 6)  # of all
-    assert (second.usage, third.usage) == (None, None)
+    assert call.attempt.sent is not None
+    assert (got.usage.input_tokens, got.usage.output_tokens) == (4, 6)
 
 
 async def test_candidates_stay_with_their_prompt(wire):
     async with opened(wire, answer(wire, "a0", "a1", "b0", "b1")) as (provider, _):
-        told = await provider.together(calls("a", "b", n=2))
+        told = (await provider(asked("a", "b", n=2))).answers
     texts = [[one.message.parts[0].text for one in each.candidates] for each in told]
     assert texts == [["a0", "a1"], ["b0", "b1"]]
 
@@ -58,27 +59,96 @@ async def test_candidates_stay_with_their_prompt(wire):
 async def test_too_few_and_too_many(wire, texts):
     async with opened(wire, answer(wire, *texts)) as (provider, _):
         with pytest.raises(ProtocolError):
-            await provider.together(calls("a", "b"))
+            await provider(asked("a", "b"))
+
+
+@pytest.mark.parametrize("indexes", [(0, 0), (1, 1), (0, 2), (-1, 0), (0, True), (0, None)])
+async def test_an_answer_out_of_its_place(wire, indexes):
+    rows = [{"index": at, "text": "A", "finish_reason": "stop"} for at in indexes]
+    async with opened(wire, wire.whole({"choices": rows})) as (provider, _):
+        with pytest.raises(ProtocolError):
+            await provider(asked("a", "b"))
+
+
+@pytest.mark.parametrize("choices", [None, {}, "A", [None], [[]]])
+async def test_what_is_no_list_of_answers(wire, choices):
+    async with opened(wire, wire.whole({"choices": choices})) as (provider, _):
+        with pytest.raises(ProtocolError):
+            await provider(asked("a"))
 
 
 async def test_an_error_is_that_of_all(wire):
-    slow = wire.whole({"error": {"message": "slow"}}, 429)
-    async with opened(wire, slow) as (provider, _):
-        with pytest.raises(RateLimited, match="slow"):
-            await provider.together(calls("a", "b"))
+    slow = {"error": {"message": "slow", "code": "rate_limit_exceeded"}}
+    for told in (wire.whole(slow, 429), wire.whole(slow), answer(wire, "A", "B", **slow)):
+        async with opened(wire, told) as (provider, _):
+            with pytest.raises(RateLimited, match="slow"):
+                await provider(asked("a", "b"))
 
 
-async def test_only_those_that_differ_in_their_prompts(wire):
-    chat = Call(Generate(model="openai:m", messages=("hi",)))
-    vector = Call(Embed(model="openai:m", inputs="a"))
-    wrong = [
-        [],
-        [*calls("a"), chat],
-        [*calls("a"), vector],
-        [*calls("a"), *calls("b", seed=1)],
-    ]
-    async with opened(wire, answer(wire, "A")) as (provider, server):
-        for asked in wrong:
-            with pytest.raises(BadRequest):
-                await provider.together(asked)
-    assert server.requests == []
+async def test_each_ends_in_its_own_way(wire):
+    """The wire has no error for one of them: how it ended is all that is told."""
+    ends = ["stop", "content_filter", "error", "length"]
+    rows = [{"index": at, "text": "", "finish_reason": end} for at, end in enumerate(ends)]
+    async with opened(wire, wire.whole({"choices": rows})) as (provider, _):
+        told = (await provider(asked("a", "b", "c", "d"))).answers
+    assert [one.finish_reason for one in told] == ends
+
+
+def test_only_prompts():
+    with pytest.raises(BadRequest, match="with a prompt"):
+        Together(requests=[Generate(messages=["hi"])])
+    with pytest.raises(BadRequest, match="with a prompt"):
+        Together(requests=[])
+
+
+@pytest.mark.parametrize(
+    ("preset", "several"),
+    [("openai", True), ("azure", True), ("vllm", True), ("openai-responses", False),
+     ("deepseek", False), ("groq", False)],
+)  # fmt: skip
+def test_who_takes_several(wire, preset, several):
+    options = {"base_url": "https://x.openai.azure.com"} if preset == "azure" else {}
+    url = options.get("base_url", "http://localhost:1")
+    can = wire.provider(url, preset).capabilities("m")
+    assert (Together in can.kinds) == several
+
+
+def in_turn(wire):
+    """A host that answers each prompt with itself, in capitals."""
+
+    async def answers(received):
+        prompts = received.json()["prompt"]
+        prompts = [prompts] if isinstance(prompts, str) else prompts
+        usage = {"prompt_tokens": 2 * len(prompts), "completion_tokens": 3 * len(prompts) + 1}
+        return answer(wire, *[prompt.upper() for prompt in prompts], usage=usage)
+
+    return answers
+
+
+async def asked_at_once(client, *prompts, **fields):
+    got = {}
+
+    async def ask(prompt):
+        got[prompt] = await client.ask(Generate(prompt=prompt, **fields))
+
+    async with trio.open_nursery() as nursery:
+        for prompt in prompts:
+            nursery.start_soon(ask, prompt)
+    return [got[prompt] for prompt in prompts]
+
+
+async def test_calls_at_once_are_one_request(wire):
+    async with wire.client(in_turn(wire), stack=[Batch()]) as (client, server):
+        told = await asked_at_once(client, "a", "b", "c", temperature=0)
+    assert [one.text for one in told] == ["A", "B", "C"]
+    assert len(server.requests) == 1
+    assert sum(one.usage.input_tokens for one in told) == 6
+    assert sum(one.usage.output_tokens for one in told) == 10
+    assert all(one.usage.output_tokens in {3, 4} for one in told)
+
+
+async def test_a_host_that_takes_one_gets_one(wire):
+    async with wire.client(in_turn(wire), "together", stack=[Batch()]) as (client, server):
+        told = await asked_at_once(client, "a", "b", "c")
+    assert [one.text for one in told] == ["A", "B", "C"]
+    assert len(server.requests) == 3

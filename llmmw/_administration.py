@@ -1,0 +1,184 @@
+"""What providers can do besides answering calls, as verbs that each has or has not: batches, which
+are answered within a day for a part of the price, and files.
+
+A provider that has them gives an object of these forms as its `batches` or its `files`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Protocol
+
+import attrs
+
+from llmmw._call import Call
+from llmmw._chain import Handler
+from llmmw._response import Response
+from llmmw.errors import LLMError
+
+__all__ = [
+    "BatchInfo",
+    "BatchItem",
+    "BatchLimits",
+    "Batches",
+    "FileInfo",
+    "Files",
+    "Line",
+    "Outcome",
+    "Refusal",
+]
+
+
+@attrs.frozen(kw_only=True)
+class BatchLimits:
+    """What one batch may be.
+
+    Args:
+        lines: how many questions it may hold.
+        bytes: how long they may be together, as they are sent.
+        price: the part of the live price that it costs; `None` is unknown.
+        ids: how many characters the id of a question may have.
+    """
+
+    lines: int
+    bytes: int
+    price: Decimal | None = None
+    ids: int = 64
+
+
+@attrs.frozen
+class Line:
+    """A question as the provider's wire has it. Those of one batch have the same `group`."""
+
+    path: str
+    body: Mapping[str, Any]
+    group: str = ""
+
+
+@attrs.frozen
+class Refusal:
+    """Why a whole batch was refused; with `line`, counted from 1, the one at fault."""
+
+    message: str
+    code: str | None = None
+    line: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class BatchInfo:
+    """A batch as its provider tells it."""
+
+    id: str
+    provider: str
+    status: str
+    """The provider's own word."""
+    ended: bool
+    """Nothing more will be answered. A word that nobody knows means that it goes on."""
+    total: int | None = None
+    completed: int | None = None
+    failed: int | None = None
+    created: float | None = None
+    """Seconds since 1970."""
+    expires: float | None = None
+    metadata: Mapping[str, str] | None = None
+    """Its labels; `None` where the provider keeps none."""
+    refusals: tuple[Refusal, ...] = ()
+    raw: Mapping[str, Any] = attrs.field(factory=dict, eq=False, repr=False)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody has cancelled it."""
+        return self.status.lower().startswith("cancel") or bool(
+            self.raw.get("cancel_initiated_at")
+        )
+
+
+@attrs.frozen(kw_only=True)
+class Outcome:
+    """What came of one question: what the host would have answered to a live call, or nothing,
+    since the batch `expired` or was `cancelled` before."""
+
+    id: str
+    """That of the question."""
+    ending: str = "answered"
+    status: int = 200
+    body: bytes = attrs.field(default=b"", repr=False)
+    request_id: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class BatchItem:
+    """What came of one question of a batch: its id, and its response or its error."""
+
+    id: str
+    response: Response | None = None
+    error: LLMError | None = None
+
+
+class Batches(Protocol):
+    """The verbs for batches. All may raise `LLMError`."""
+
+    @property
+    def limits(self) -> BatchLimits:
+        """What one batch may be."""
+
+    async def write(self, ask: Handler, call: Call) -> Line:
+        """A call as a line, written by the provider's own code; nothing is sent.
+
+        Raises:
+            UnsupportedFeature: if it takes more than one request.
+        """
+
+    async def read(self, ask: Handler, call: Call, outcome: Outcome) -> Response:
+        """What came for a call, read by the provider's own code, and told to its listener."""
+
+    async def create(
+        self, lines: Mapping[str, Line], metadata: Mapping[str, str] | None = None
+    ) -> BatchInfo:
+        """Send a batch of questions, by their ids; all lines have the same group."""
+
+    async def get(self, id: str) -> BatchInfo:
+        """How far a batch is."""
+
+    def list(self) -> AsyncIterator[BatchInfo]:
+        """All batches that the account has, the newest first."""
+
+    async def cancel(self, id: str) -> BatchInfo:
+        """Let a batch end. What it has answered by then is billed, and can be read."""
+
+    def results(self, batch: BatchInfo) -> AsyncIterator[Outcome]:
+        """What came, in any order, one by one."""
+
+
+@attrs.frozen(kw_only=True)
+class FileInfo:
+    """A file that a provider keeps."""
+
+    id: str
+    provider: str
+    name: str = ""
+    bytes: int | None = None
+    purpose: str = ""
+    created: float | None = None
+    """Seconds since 1970."""
+    raw: Mapping[str, Any] = attrs.field(factory=dict, eq=False, repr=False)
+
+
+class Files(Protocol):
+    """The verbs for files. All may raise `LLMError`."""
+
+    async def upload(self, name: str, pieces: Sequence[bytes], purpose: str) -> FileInfo:
+        """Send a file, whose bytes are those of all pieces."""
+
+    async def get(self, id: str) -> FileInfo:
+        """What is known of a file."""
+
+    def list(self) -> AsyncIterator[FileInfo]:
+        """All files that the account has."""
+
+    def content(self, id: str) -> AsyncIterator[bytes]:
+        """The bytes of a file, as they come."""
+
+    async def delete(self, id: str) -> None:
+        """Have a file deleted."""

@@ -1,0 +1,130 @@
+"""Which answers are kept, as whose, and as how many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any, cast
+
+import attrs
+
+from llmmw._deltas import Delta
+from llmmw._ledger import AttemptEnded, AttemptStarted, Event, Ledger, StreamResumed
+from llmmw._record import Record
+from llmmw._request import Generate, Request
+from llmmw._response import Candidate, Finish, Generation, Response
+from llmmw.errors import BadRequest, ContentFiltered, LLMError, NotFound
+
+__all__ = [
+    "Place",
+    "answered_by",
+    "as_given",
+    "is_lasting",
+    "is_whole",
+    "places",
+    "several",
+    "together",
+]
+
+
+@attrs.frozen
+class Place:
+    """Something to keep, and as the answer to what."""
+
+    request: Request
+    sample: int
+    record: Record
+    beside: bool = False
+    """One of several that came together; what is there already stays."""
+
+
+def several(request: Request) -> int:
+    """How many answers a request asks for, where it is more than one; else 0."""
+    n = request.n if isinstance(request, Generate) else None
+    return n if n is not None and n > 1 else 0
+
+
+def is_whole(request: Request, response: Response, events: Sequence[Event] = ()) -> bool:
+    """Whether an answer is all that was asked for, of one piece. One that was cut at its limit of
+    tokens is if the request has set that limit; one that another attempt has gone on with is
+    not."""
+    if any(isinstance(event, StreamResumed) for event in events):
+        return False
+    if not isinstance(response, Generation):
+        return True
+    limited = isinstance(request, Generate) and request.max_output_tokens is not None
+    whole = {"stop", "tool_call", *(["length"] if limited else [])}
+    return all(finish is not None and finish.reason in whole for finish in _finishes(response))
+
+
+def _finishes(response: Generation) -> Iterator[Finish | None]:
+    yield response.finish
+    for candidate in response.candidates:
+        yield candidate.finish or response.finish
+
+
+def is_lasting(error: LLMError) -> bool:
+    """Whether it is about what was asked, and comes again with it."""
+    return isinstance(error, (BadRequest, ContentFiltered, NotFound))
+
+
+def answered_by(events: Sequence[Event], parent: int, asked: str) -> str:
+    """The target whose attempt has given the answer, by what was written for attempt `parent`."""
+    ok = {e.number for e in events if isinstance(e, AttemptEnded) and e.outcome == "ok"}
+    target = asked
+    for event in events:  # an inner attempt begins after the one around it
+        if isinstance(event, AttemptStarted) and event.parent == parent and event.number in ok:
+            target, parent = event.target, event.number
+    return target
+
+
+def places(
+    request: Request,
+    response: Response,
+    *,
+    target: str,
+    tenant: str,
+    sample: int,
+    deltas: tuple[Delta, ...] | None,
+) -> list[Place]:
+    """What to keep of an answer. Of several that came together each is a sample of its own, too:
+    those of the first call are 0, 1, …, those of the next follow."""
+    if target != request.model:
+        request = request.replace(model=target)
+    found = [Place(request, sample, Record(response, target, tenant, sample, deltas))]
+    n = several(request)
+    if n and isinstance(response, Generation) and len(response.candidates) == n:
+        single = request.replace(n=None)
+        for number, one in enumerate(response.candidates, start=sample * n):
+            answer = response.replace(
+                message=one.message, finish=one.finish or response.finish, candidates=(), usage=None
+            )
+            record = Record(answer, target, tenant, number)
+            found.append(Place(single, number, record, beside=True))
+    return found
+
+
+def as_given(answer: Response, ledger: Ledger) -> Response:
+    """A kept answer for a call that pays nothing for it. By hand, since it is most of what a hit
+    takes."""
+    other: Response = object.__new__(type(answer))
+    for name in _names_of(cast("Any", type(answer))):
+        _set(other, name, getattr(answer, name))
+    _set(other, "ledger", ledger)
+    _set(other, "joined", True)
+    return other
+
+
+_set = object.__setattr__
+
+
+@cache
+def _names_of(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in attrs.fields(kind))
+
+
+def together(samples: Sequence[Generation]) -> Generation:
+    """The answer that a request for so many would have had."""
+    first = samples[0]
+    rows = tuple(Candidate(one.message, one.finish) for one in samples)
+    return first.replace(candidates=rows, usage=None)

@@ -1,0 +1,215 @@
+"""The laws of caches, each a function of a trace.
+
+They look at a `Cache` that is outside of all that makes attempts and keeps its answers in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+
+import attrs
+
+from llmmw._deltas import Fold, PartDelta
+from llmmw._ledger import CacheHit, CacheStored
+from llmmw._memory import MemoryStore
+from llmmw._record import Record, read_record
+from llmmw._response import Generation
+from llmmw.policies import Cache
+from llmmw.testing._calls import CallTrace, Entry
+from llmmw.testing._laws import demand
+from llmmw.testing._trace import Trace
+
+__all__ = ["CACHE_LAWS"]
+
+
+@attrs.frozen(eq=False)
+class _Hit:
+    """A call that was given what is kept."""
+
+    event: CacheHit
+    entry: Entry
+    call: CallTrace
+
+
+@attrs.define(eq=False, slots=False)
+class _Cached:
+    """A cache of a stack, and what came to it and went on from it."""
+
+    cache: Cache
+    trace: Trace
+    depth: int
+
+    @cached_property
+    def came(self) -> list[tuple[CallTrace, Entry]]:
+        """The calls as they came to it."""
+        return [(c, e) for c in self.trace.calls for e in c.entries if e.depth == self.depth]
+
+    @cached_property
+    def went(self) -> list[Entry]:
+        """What it has asked."""
+        return [e for c in self.trace.calls for e in c.entries if e.depth == self.depth + 1]
+
+    @cached_property
+    def answers(self) -> list[Entry]:
+        """What it was answered."""
+        return [entry for entry in self.went if entry.outcome == "ok"]
+
+    def refreshes(self) -> list[Entry]:
+        """What it has asked in the background, with a ledger of their own."""
+        return [e for e in self.went if e.parent and e.call.ledger is not e.parent.call.ledger]
+
+    def hits(self) -> Iterator[_Hit]:
+        """The calls that were given what is kept, and neither asked nor waited for who did."""
+        for call, entry in self.came:
+            for event in entry.call.ledger.events:
+                if isinstance(event, CacheHit) and event.stale in {"", "revalidate"}:
+                    yield _Hit(event, entry, call)
+
+    def kept(self) -> list[Record]:
+        """What it has at the end."""
+        store = self.cache._shelf.given  # noqa: SLF001 (a law may look)
+        if not isinstance(store, MemoryStore):
+            return []
+        lru = store._lru  # noqa: SLF001
+        found = (lru.get(key) for key in lru.keys())  # noqa: SIM118 (it is no mapping)
+        return [read_record(one.value) for one in found if one is not None]
+
+
+def _caches(trace: Trace) -> Iterator[_Cached]:
+    for depth, layer in enumerate(trace.stack):
+        if isinstance(layer, Cache) and all(engine.depth > depth for engine in trace.engines):
+            yield _Cached(layer, trace, depth)
+
+
+def _same(one: Entry, other: Entry) -> bool:
+    """Whether both ask the same of one target for one tenant."""
+    return (
+        (one.call.tenant, one.call.sample) == (other.call.tenant, other.call.sample)
+        and one.target == other.target
+        and one.request.replace(metadata={}) == other.request.replace(metadata={})
+    )
+
+
+def law_62(trace: Trace) -> None:
+    """What a cache keeps is a whole answer that some call was given, with the deltas that tell it;
+    never what was cut, failed or cancelled."""
+    for cached in _caches(trace):
+        for record in cached.kept():
+            whole = [e.response for e in cached.answers if e.call.tenant == record.tenant]
+            demand("L62", record.answer in whole, f"{record.answer!r} was never answered")
+            if record.deltas is not None and isinstance(record.answer, Generation):
+                fold = Fold()
+                for delta in record.deltas:
+                    fold(delta)
+                told = fold.response().message
+                demand("L62", told == record.answer.message, f"{told!r} would be told")
+        stored = {
+            id(event)
+            for entry in (*cached.went, *(entry for _, entry in cached.came))
+            for event in entry.call.ledger.events
+            if isinstance(event, CacheStored)
+        }
+        demand("L62", len(stored) <= len(cached.answers), "more was stored than answered")
+
+
+def law_67(trace: Trace) -> None:
+    """A hit asks nothing, takes no time, and tells the answer that it gives."""
+    for cached in _caches(trace):
+        for hit in cached.hits():
+            entry = hit.entry
+            demand("L67", hit.event.time == entry.opened, "a hit has waited")
+            unheard = entry.call.listener is None and entry.outcome == "ok"
+            demand("L67", not unheard or entry.ended == entry.opened, "a hit took time")
+            if isinstance(entry.response, Generation) and entry.call.listener is not None:
+                deltas = [told.delta for told in entry.told]
+                told = "".join(d.text for d in deltas if isinstance(d, PartDelta))
+                demand("L67", told == entry.response.text, f"{told!r} was told")
+
+
+def law_68(trace: Trace) -> None:
+    """Of what is stale one at a time is asked anew, and only of that."""
+    for cached in _caches(trace):
+        refreshes = cached.refreshes()
+        for one in refreshes:
+            for other in refreshes:
+                beside = one.opened_order < other.opened_order < one.ended_order
+                demand("L68", not (beside and _same(one, other)), "asked anew twice at once")
+        stale = {id(hit.entry) for hit in cached.hits() if hit.event.stale == "revalidate"}
+        demand("L68", all(id(e.parent) in stale for e in refreshes), "asked anew without need")
+
+
+def law_69(trace: Trace) -> None:
+    """Nothing is given after its time, and it is as old as it is said to be."""
+    for cached in _caches(trace):
+        cache = cached.cache
+        if cache.ttl is None:
+            continue
+        for _, entry in cached.came:
+            for event in entry.call.ledger.events:
+                if isinstance(event, CacheHit):
+                    grace = cache.stale_if_error if event.stale else 0.0
+                    if event.stale == "revalidate":
+                        grace = cache.stale_while_revalidate
+                    late = event.age > cache.ttl + grace
+                    demand("L69", not late, f"{event.age:g} s old, {event.stale or 'fresh'}")
+        for hit in cached.hits():
+            made = [e for e in cached.answers if e.ended == hit.event.time - hit.event.age]
+            right = any(_same(e, hit.entry) for e in made)
+            demand("L69", right, f"nothing was answered {hit.event.age:g} s before")
+
+
+def law_115(trace: Trace) -> None:
+    """A hit is an answer of the target that was asked to the same question, of the same tenant."""
+    for cached in _caches(trace):
+        visits = [v for c in trace.calls for v in trace.visits(c) if v.outcome == "ok"]
+        for hit in cached.hits():
+            given = hit.entry.response
+            if isinstance(given, Generation) and not trace.rewrites:
+                found = (
+                    isinstance(v.response, Generation)
+                    and v.response.message == given.message
+                    and v.target == hit.entry.target
+                    and v.call.tenant == hit.entry.call.tenant
+                    and v.ended <= hit.event.time
+                    for v in visits
+                )
+                demand("L115", any(found), f"{given.text!r} is another's")
+
+
+def law_116(trace: Trace) -> None:
+    """Of identical calls that miss at the same time one asks, unless each is to ask for itself."""
+    for cached in _caches(trace):
+        background = {id(entry) for entry in cached.refreshes()}
+        asked = [e for e in cached.went if id(e) not in background and e.outcome != "cancelled"]
+        for one in asked if cached.cache.coalesce else ():
+            for other in asked:
+                beside = one.opened_order < other.opened_order < one.ended_order
+                demand("L116", not (beside and _same(one, other)), "two ask the same at once")
+
+
+def law_117(trace: Trace) -> None:
+    """While an answer is fresh the same is not asked again."""
+    for cached in _caches(trace):
+        fresh = cached.cache.ttl
+        for answer in cached.answers:
+            gave = [v.target for v in answer.below() if not v.children and v.outcome == "ok"]
+            if not gave or gave[-1] != answer.target:
+                continue
+            for other in cached.went:
+                later = answer.ended_order < other.opened_order
+                within = fresh is None or other.opened <= answer.ended + fresh
+                came = other.parent is not None and other.parent.opened_order > answer.ended_order
+                again = later and within and came and _same(answer, other)
+                demand("L117", not again, "asked again though it is fresh")
+
+
+CACHE_LAWS: tuple[Callable[[Trace], None], ...] = (
+    law_62,
+    law_67,
+    law_68,
+    law_69,
+    law_115,
+    law_116,
+    law_117,
+)

@@ -1,0 +1,129 @@
+"""`llmmw cache`: what is kept of answers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import trio
+
+from llmmw import Cache, Client
+from llmmw.testing import SimulatedProvider
+
+from .conftest import Run
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    """A file in which two answers are kept."""
+    return keep(tmp_path / "a.db", "one", "two")
+
+
+def keep(path: Path, *texts: str) -> Path:
+    provider = SimulatedProvider({text: f"{text} answer" for text in texts})
+
+    async def main() -> None:
+        stack = [Cache(f"sqlite:{path}")]
+        async with Client("sim:one", stack=stack, providers=[provider]) as client:
+            for text in texts:
+                await client.ask("hello", model=f"sim:{text}")
+
+    trio.run(main)
+    return path
+
+
+def test_stats(run: Run, kept: Path) -> None:
+    done = run("cache", "stats", "--store", f"sqlite:{kept}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"sqlite:{kept}: 2 entries" in done.stdout
+    assert "sim:one: 1, 1 tokens in" in done.stdout
+    done = run("cache", "stats", "--store", f"sqlite:{kept}", "--json")
+    found = json.loads(done.stdout)
+    assert found["entries"] == 2
+    assert found["targets"]["sim:two"]["entries"] == 1
+
+
+def test_list(run: Run, kept: Path) -> None:
+    done = run("cache", "list", "--store", f"sqlite:{kept}", "--target", "sim:one")
+    (line,) = done.stdout.splitlines()
+    assert line.endswith("sim:one  one answer")
+    done = run("cache", "list", "--store", f"sqlite:{kept}", "--json")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {row["text"] for row in rows} == {"one answer", "two answer"}
+    assert "hello" not in done.stdout
+
+
+def test_clear(run: Run, kept: Path) -> None:
+    store = ("--store", f"sqlite:{kept}")
+    done = run("cache", "clear", *store, stdin="n\n")
+    assert done.returncode != 0
+    assert "2 entries" in run("cache", "stats", *store).stdout
+    done = run("cache", "clear", *store, "--older-than", "1d", "--yes")
+    assert done.stdout == "0 entries are forgotten\n"
+    done = run("cache", "clear", *store, "--target", "sim:one", "--yes")
+    assert done.stdout == "1 entries are forgotten\n"
+    done = run("cache", "clear", *store, stdin="y\n")
+    assert "1 entries are forgotten" in done.stdout
+    assert "0 entries" in run("cache", "stats", *store).stdout
+    wrong = run("cache", "clear", *store, "--older-than", "soon", "--yes")
+    assert wrong.returncode == 2
+    assert "'soon': expected 90s, 15m, 12h or 30d" in wrong.stderr
+
+
+def test_what_is_exported_can_be_imported(run: Run, kept: Path, tmp_path: Path) -> None:
+    file = tmp_path / "answers.jsonl"
+    done = run("cache", "export", file, "--store", f"sqlite:{kept}")
+    assert done.stdout == f"2 entries are in {file}\n"
+    assert file.stat().st_mode & 0o077 == 0
+    again = run("cache", "export", file, "--store", f"sqlite:{kept}")
+    assert again.returncode == 2
+    assert "is there already; --force overwrites it" in again.stderr
+    other = f"sqlite:{tmp_path / 'b.db'}"
+    done = run("cache", "import", file, "--store", other)
+    assert done.stdout == "2 entries are copied; 0 were there already\n"
+    done = run("cache", "import", file, "--store", other)
+    assert done.stdout == "0 entries are copied; 2 were there already\n"
+    assert run("cache", "diff", f"sqlite:{kept}", other).stdout == ""
+    provider = SimulatedProvider({})
+
+    async def main() -> str:
+        async with Client("sim:one", stack=[Cache(other)], providers=[provider]) as client:
+            return (await client.ask("hello")).text
+
+    assert trio.run(main) == "one answer"
+    assert not provider.opened
+
+
+@pytest.mark.parametrize("line", ["{}", "no JSON", '{"key": 1, "value": "eA==", "made": 0}'])
+def test_a_wrong_file_is_told(run: Run, tmp_path: Path, line: str) -> None:
+    file = tmp_path / "wrong.jsonl"
+    file.write_text(f"{line}\n")
+    done = run("cache", "import", file, "--store", f"sqlite:{tmp_path / 'b.db'}")
+    assert done.returncode == 1
+    assert f"Error: line 1 of {file} is no entry of a cache" in done.stderr
+
+
+def test_merge_and_diff(run: Run, kept: Path, tmp_path: Path) -> None:
+    other = keep(tmp_path / "b.db", "two", "three")
+    done = run("cache", "diff", f"sqlite:{kept}", f"sqlite:{other}")
+    assert sorted(line.split()[0] + line.split()[2] for line in done.stdout.splitlines()) == [
+        "+sim:three",
+        "-sim:one",
+    ]
+    done = run("cache", "merge", f"sqlite:{other}", "--store", f"sqlite:{kept}")
+    assert done.stdout == "1 entries are copied; 1 were there already\n"
+    done = run("cache", "diff", f"sqlite:{kept}", f"sqlite:{other}", "--json")
+    (row,) = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (row["change"], row["target"]) == ("-", "sim:one")
+
+
+def test_a_store_that_is_not_there(run: Run, tmp_path: Path) -> None:
+    for words in (["stats"], ["list"], ["export", "x.jsonl"]):
+        done = run("cache", *words, "--store", f"sqlite:{tmp_path / 'none.db'}")
+        assert done.returncode == 1
+        assert done.stderr == f"Error: {tmp_path / 'none.db'} is not there\n"
+    assert not (tmp_path / "none.db").exists()
+    done = run("cache", "stats", "--store", "sqlte:x")
+    assert done.returncode == 2
+    assert "did you mean 'sqlite'?" in done.stderr
