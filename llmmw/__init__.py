@@ -12,13 +12,13 @@ The map. Imports run downward only; `pyproject.toml` has it as a contract that t
     engines    _portal | _plan | _flight   the thread bridge; which attempt is next; shared flights
     attempts   _history, _attempts, _resume, _budget   what policies see; one attempt; its cost
                _mailbox                    what goes between two threads
-    chain      _provider, _chain, _gate, _listen, _map_text, _forced_tool, _edits,
+    chain      _provider, _administration, _chain, _gate, _listen, _map_text, _forced_tool, _edits,
                _emulate, _forms, _serve, _tasks, _instrument, _store, _memory
     call       _call                       one request in flight
     values     _deltas, _request, _tools, _output, _response, _messages, _parts, _functions,
                _typed, _strict, _schema, _schema_grammar, _gbnf, _prices, _capabilities,
-               _abilities, _explain, _ledger, _events,
-               _together, _cache_events, _batch_events, _record, _plain, _secret, errors
+               _abilities, _explain, _ledger, _events, _cache_events, _batch_events,
+               _batch_api_events, _together, _record, _plain, _secret, errors
 """
 
 from importlib import import_module
@@ -119,7 +119,6 @@ _HOMES = {
     "_config._advice": (
         "Advice",
         "advise",
-    "batched",
     ),
     "_budget": ("Budget",),
     "_call": (
@@ -326,6 +325,7 @@ __all__ = [
     "ToolResultPart",
     "Usage",
     "advise",
+    "batched",
     "cache_mode",
     "chain",
     "default_stack",

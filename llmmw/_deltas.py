@@ -161,7 +161,8 @@ class Fold:
             if open_part is None:
                 raise ProtocolError(f"a piece of part {delta.index}, which is not open")
             open_part.add(delta)
-            self.anything = self.anything or delta.content
+            if not self.anything:
+                self.anything = delta.content
         elif isinstance(delta, PartStart):
             place = (delta.candidate, delta.index)
             if place in self._open or place in self._done:

@@ -10,6 +10,10 @@ from typing import Any, ParamSpec, TypeAlias
 
 import attrs
 
+from llmmw._batch_api_events import BatchFetched as BatchFetched
+from llmmw._batch_api_events import BatchPolled as BatchPolled
+from llmmw._batch_api_events import BatchSubmitted as BatchSubmitted
+from llmmw._batch_api_events import WentLive as WentLive
 from llmmw._batch_events import BatchJoined as BatchJoined
 from llmmw._batch_events import BatchSplit as BatchSplit
 from llmmw._cache_events import CacheHit as CacheHit
@@ -46,8 +50,11 @@ __all__ = [
     "AttemptFirst",
     "AttemptSent",
     "AttemptStarted",
+    "BatchFetched",
     "BatchJoined",
+    "BatchPolled",
     "BatchSplit",
+    "BatchSubmitted",
     "BudgetRefused",
     "CacheHit",
     "CacheMissed",
@@ -71,6 +78,7 @@ __all__ = [
     "TargetChosen",
     "TargetPassedOver",
     "WaitStarted",
+    "WentLive",
 ]
 
 P = ParamSpec("P")

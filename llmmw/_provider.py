@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import attrs
 
+from llmmw._administration import Batches, Files
 from llmmw._call import Call
 from llmmw._capabilities import Capabilities
 from llmmw._prices import Price
@@ -35,6 +36,16 @@ class Provider:
 
     def price(self, model: str) -> Price | None:
         """What `model` costs, asked where no table of prices has it. Default: nobody knows."""
+        return None
+
+    @property
+    def batches(self) -> Batches | None:
+        """The verbs for batches. Default: there are none."""
+        return None
+
+    @property
+    def files(self) -> Files | None:
+        """The verbs for files. Default: there are none."""
         return None
 
     @asynccontextmanager

@@ -84,6 +84,8 @@ class Router:
         self.host.price = self.price
         self.host.able = self.able
         self.host.objection = self.objection
+        self.host.provider = self.provider
+        self.host.ask = self
 
     async def __call__(self, call: Call) -> Response:
         request = call.request
@@ -91,7 +93,7 @@ class Router:
         opened = self._opened.get(name)
         try:
             if opened is None or not opened.ready.is_set():
-                opened = await self._open(name, colon, request)
+                opened = await self._open(name, colon, request.model)
             asked, around, warnings = served(request, self.able(request.model), request.model)
             if asked is not request:
                 call = call.replace(request=asked)
@@ -118,6 +120,11 @@ class Router:
         if warnings:
             response = response.replace(warnings=(*response.warnings, *warnings))
         return response
+
+    async def provider(self, target: str) -> Provider:
+        """The provider of a target, open. Raises as a call of it would."""
+        name, colon, _ = target.partition(":")
+        return (await self._open(name, colon, target)).provider
 
     def able(self, target: str) -> Capabilities:
         """What a target can do, asked once. Raises as a call of it would."""
@@ -157,10 +164,10 @@ class Router:
         """The provider whose account a name is."""
         return str(self.options.get(name, {}).get("use", name))
 
-    async def _open(self, name: str, colon: str, request: Request) -> _Open:
+    async def _open(self, name: str, colon: str, target: str) -> _Open:
         if not colon:
             raise BadRequest(
-                f'the model {request.model!r} names no provider: write "provider:model", '
+                f'the model {target!r} names no provider: write "provider:model", '
                 'for example "local:smollm2"'
             )
         opened = self._opened.get(name)

@@ -18,6 +18,7 @@ from llmmw._ledger import Event
 from llmmw._prices import Price, built_in_prices
 from llmmw._request import Request
 from llmmw._store import only_given
+from llmmw.errors import ConfigError
 
 __all__ = ["Host", "Task", "open_host", "open_nursery", "unstopped"]
 
@@ -132,6 +133,10 @@ def _own(error: Exception) -> Exception:
     return own
 
 
+async def _no_provider(asked: object) -> Any:
+    raise ConfigError("there is no provider here: call through a Client")
+
+
 @attrs.define(eq=False)
 class Host:
     """Where work lives that outlasts a call: a nursery, instruments, stores, a random source."""
@@ -148,6 +153,10 @@ class Host:
     """What a target can do; without a client, nobody knows."""
     objection: Callable[[Request], str] = lambda request: ""
     """Why the target of a request can't serve it, or nothing."""
+    provider: Callable[[str], Awaitable[Any]] = _no_provider
+    """The provider of a target, open; with a client."""
+    ask: Callable[[Any], Awaitable[Any]] = _no_provider
+    """What answers calls where all policies end; with a client."""
     hear: Instrument | None = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:

@@ -1,5 +1,13 @@
 """The door for authors of plugins: all that a provider or a middleware is made of."""
 
+from llmmw._administration import Batches as Batches
+from llmmw._administration import BatchInfo as BatchInfo
+from llmmw._administration import BatchLimits as BatchLimits
+from llmmw._administration import FileInfo as FileInfo
+from llmmw._administration import Files as Files
+from llmmw._administration import Line as Line
+from llmmw._administration import Outcome as Outcome
+from llmmw._administration import Refusal as Refusal
 from llmmw._call import Attempt as Attempt
 from llmmw._call import Call as Call
 from llmmw._call import Listener as Listener
@@ -34,24 +42,32 @@ from llmmw._tasks import open_nursery as open_nursery
 
 __all__ = [
     "Attempt",
+    "BatchInfo",
+    "BatchLimits",
+    "Batches",
     "Call",
     "Capabilities",
     "DownloadProgress",
     "Event",
+    "FileInfo",
+    "Files",
     "Fold",
     "Gate",
     "Handler",
     "History",
     "Host",
     "Ledger",
+    "Line",
     "Listener",
     "MapText",
     "Media",
     "Middleware",
+    "Outcome",
     "Output",
     "Proposer",
     "Provider",
     "Record",
+    "Refusal",
     "ResponseBuilder",
     "Spec",
     "Start",

@@ -2,10 +2,10 @@
 
 from llmmw._budget import Budget as Budget
 from llmmw._history import FallbackTarget as FallbackTarget
+from llmmw.policies._batched import batched as batched
 from llmmw.policies.attempts import Attempts as Attempts
 from llmmw.policies.balance import Balance as Balance
 from llmmw.policies.batch import Batch as Batch
-from llmmw.policies.batch_function import batched as batched
 from llmmw.policies.breaker import Breaker as Breaker
 from llmmw.policies.cache import Cache as Cache
 from llmmw.policies.cache import CacheMode as CacheMode

@@ -115,11 +115,11 @@ class _Batch(Generic[I, O]):
                 quiet = quiet + 1 if self.joined == seen else 0
                 seen = self.joined
         self.close()
-        await trio.lowlevel.checkpoint_if_cancelled()
         return await self.answer()
 
     async def answer(self) -> Sequence[O | Exception]:
         """The outcomes by place; whoever asks again, or alone, has gone elsewhere."""
+        await trio.lowlevel.checkpoint_if_cancelled()  # there may be nobody left
         seats = tuple(self.seats)
         if len(seats) == 1:
             seats[0].batch = None

@@ -92,6 +92,8 @@ class Group:
     world: Any
     callers: Sequence[CallTrace]
     """Those whose leaving may end it: of a flight, all who may wait for it."""
+    held: bool = False
+    """An engine outside holds back the beginning of what it tells."""
 
     @property
     def attempts(self) -> list[Entry]:
@@ -147,8 +149,11 @@ class Group:
         an attempt that lost, the attempt beside it is nobody."""
         if self.call.lost(self.entry) or not self.entry.call.firm:
             return False
-        own = any(t.content and t.begun_order < order for t in self.entry.told)
-        return own or (not self.entry.call.attempt.continues and self.call.told_before(order))
+        continues = self.entry.call.attempt.continues
+        if continues or self.held:
+            own = any(t.content and t.begun_order < order for t in self.entry.told)
+            return own or (not continues and self.call.told_before(order))
+        return self.call.told_before(order)
 
     @property
     def _apart(self) -> bool:

@@ -15,6 +15,13 @@ from llmmw._ledger import CacheHit, CacheStored
 from llmmw._memory import MemoryStore
 from llmmw._record import Record, read_record
 from llmmw._response import Generation
+from llmmw.errors import (
+    BadRequest,
+    ContentFiltered,
+    ContextWindowExceeded,
+    NotFound,
+    UnsupportedFeature,
+)
 from llmmw.policies import Cache
 from llmmw.testing._calls import CallTrace, Entry
 from llmmw.testing._laws import demand
@@ -139,8 +146,15 @@ def law_68(trace: Trace) -> None:
         demand("L68", all(id(e.parent) in stale for e in refreshes), "asked anew without need")
 
 
+_LASTING = {
+    kind.__name__
+    for kind in (BadRequest, ContentFiltered, ContextWindowExceeded, NotFound, UnsupportedFeature)
+}
+
+
 def law_69(trace: Trace) -> None:
-    """Nothing is given after its time, and it is as old as it is said to be."""
+    """Nothing is given after its time, it is as old as it is said to be, and it stands in for no
+    error that is about the request itself."""
     for cached in _caches(trace):
         cache = cached.cache
         if cache.ttl is None:
@@ -151,6 +165,8 @@ def law_69(trace: Trace) -> None:
                     grace = cache.stale_if_error if event.stale else 0.0
                     if event.stale == "revalidate":
                         grace = cache.stale_while_revalidate
+                    lasting = event.stale in _LASTING
+                    demand("L69", not lasting, f"given in place of {event.stale}")
                     late = event.age > cache.ttl + grace
                     demand("L69", not late, f"{event.age:g} s old, {event.stale or 'fresh'}")
         for hit in cached.hits():

@@ -42,15 +42,23 @@ def _check_sources(call: CallTrace, visits: list[Entry]) -> None:
     fits = any(text.startswith(first) for text in begins)
     demand("L93", fits or not first, f"{first!r} was told, of {begins}")
     for seam, begin, end in zip(call.seams, ends, [*ends[1:], 1 << 60], strict=False):
-        before = _text([t for t in call.told if t.begun_order < begin])
+        told = _told_through(call, seam)  # one outside may hold it back still
+        before = _text([t for t in told if t.begun_order < begin])
         demand("L93", seam.characters == len(before), f"{seam} after {before!r}")
-        after = [t for t in call.told if begin < t.begun_order < end]
+        after = [t for t in told if begin < t.begun_order < end]
         anew = any(isinstance(t.delta, ResponseStart) for t in after)
         demand("L93", not anew, "an answer begins in its middle")
         rest, whole = _text(after), call.outcome == "ok" and end == 1 << 60
         sources = [_fresh(before, _text(visit.told)) for visit in visits if _part_of(visit, seam)]
         fits = any(text == rest if whole else text.startswith(rest) for text in sources)
         demand("L93", fits, f"{before!r} was continued with {rest!r}, of {sources}")
+
+
+def _told_through(call: CallTrace, seam: StreamResumed) -> list[Told]:
+    """What the engine has told that made a seam."""
+    attempts = [e for e in call.entries if e.call.attempt.number == seam.parent]
+    outer = attempts[0].parent if attempts else None
+    return outer.told if outer is not None else call.told
 
 
 def _text(told: list[Told]) -> str:

@@ -106,7 +106,8 @@ def sharing_worlds(draw: st.DrawFn) -> World:
 
 # What callers do, drawn as a whole: each about as often as the laws need it.
 _WAYS: tuple[dict[str, Any], ...] = (
-    *[{"mode": "ask"}] * 4,
+    *[{"mode": "ask"}] * 3,
+    {"mode": "stream"},
     {"mode": "listen", "pauses": (1 / 64, 0.0, 2 / 64)},
     {"mode": "ask"},
     {"mode": "stream"},
@@ -197,7 +198,7 @@ def busy_worlds(draw: st.DrawFn, *, shared: bool = False) -> World:
     if mood == "breaking":
         rows = draw(st.tuples(st.sampled_from(_BREAKING), *[st.sampled_from(_GOING_ON)] * 3))
         scripts |= {"sim:a": rows[:2], "sim:b": rows[2:3], "sim:c": rows[3:]}
-        people = (Caller(**draw(st.sampled_from(_RESUMERS))),)
+        people = (Caller(**draw(st.sampled_from(_RESUMERS))), *people[1:])
         about["prefill"] = draw(st.sampled_from(_PREFILL))
     elif mood == "picky":
         about["unable"] = draw(st.sampled_from((TARGETS[1:2], TARGETS[2:], TARGETS[1:])))

@@ -66,11 +66,21 @@ class Trace:
     def _groups(self) -> Sequence[Group]:
         engines = {engine.depth: engine for engine in self.engines}
         return [
-            Group(engines[entry.depth], entry, call, self.world, self._sharers(call))
+            Group(
+                engines[entry.depth],
+                entry,
+                call,
+                self.world,
+                self._sharers(call),
+                self._held(entry),
+            )
             for call in self.calls
             for entry in call.entries
             if entry.depth in engines and entry.children
         ]
+
+    def _held(self, entry: Entry) -> bool:
+        return any(engine.hold_back and engine.depth < entry.depth for engine in self.engines)
 
     def _sharers(self, call: CallTrace) -> Sequence[CallTrace]:
         return self.calls if self.shares else (call,)

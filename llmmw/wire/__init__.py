@@ -13,6 +13,8 @@ from llmmw.wire._json import loads as loads
 from llmmw.wire._json_array import JSONArrayDecoder as JSONArrayDecoder
 from llmmw.wire._keys import Key as Key
 from llmmw.wire._keys import KeyOption as KeyOption
+from llmmw.wire._lines import HttpBatches as HttpBatches
+from llmmw.wire._lines import packed as packed
 from llmmw.wire._losses import Losses as Losses
 from llmmw.wire._ndjson import NDJSONDecoder as NDJSONDecoder
 from llmmw.wire._reply import Reply as Reply
@@ -22,6 +24,7 @@ from llmmw.wire._sse import SSEEvent as SSEEvent
 __all__ = [
     "ErrorRow",
     "Http",
+    "HttpBatches",
     "JSONArrayDecoder",
     "Key",
     "KeyOption",
@@ -37,4 +40,5 @@ __all__ = [
     "gbnf_literal",
     "guarded",
     "loads",
+    "packed",
 ]

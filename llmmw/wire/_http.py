@@ -118,12 +118,14 @@ class _Once(AsyncIterator[bytes]):
 
 @attrs.frozen
 class _Asked:
-    """A request before it is made: with a body it is a POST, else a GET."""
+    """A request before it is made: with a body it is a POST, else a GET, or what it says."""
 
     path: str
     body: bytes | None
     stream: bool
     query: Mapping[str, str] = attrs.field(factory=dict)
+    content_type: str = "application/json"
+    method: str = ""
 
 
 def _fits(given: str | Secret) -> bool:
@@ -203,6 +205,7 @@ class Http:
         *,
         stream: bool = False,
         sent: Callable[[], None] | None = None,
+        content_type: str = "application/json",
     ) -> AbstractAsyncContextManager[Reply]:
         """Send a request with a JSON body; the block has its answer, as it comes.
 
@@ -213,17 +216,22 @@ class Http:
             body: the JSON.
             stream: ask for the answer uncompressed, so that no piece of it is held back.
             sent: called when the key is there and the request leaves.
+            content_type: of a body that is no JSON.
 
         Raises:
             LLMError: if the host is not reached, or answers with a status other than 2xx.
         """
-        return self._exchange(_Asked(path, body, stream), sent)
+        return self._exchange(_Asked(path, body, stream, {}, content_type), sent)
 
     def get(
         self, path: str, query: Mapping[str, str] | None = None, *, stream: bool = False
     ) -> AbstractAsyncContextManager[Reply]:
         """As `post`, for what is only looked at; `query` joins that of the address."""
         return self._exchange(_Asked(path, None, stream, query or {}))
+
+    def delete(self, path: str) -> AbstractAsyncContextManager[Reply]:
+        """As `get`, to have something deleted."""
+        return self._exchange(_Asked(path, None, stream=False, method="DELETE"))
 
     @asynccontextmanager
     async def _exchange(
@@ -298,11 +306,11 @@ class Http:
         """Made here, so that no frame that an error passes holds the headers."""
         told = {"Accept-Encoding": "identity" if asked.stream else "gzip"}
         if asked.body is not None:
-            told["Content-Type"] = "application/json"
+            told["Content-Type"] = asked.content_type
         headers = told | {k: v for k, v in self.headers.items() if isinstance(v, str)}
         base, mark, query = self.base_url.partition("?")
         url = httpx.URL(base.rstrip("/") + asked.path + mark + query)
-        method = "GET" if asked.body is None else "POST"
+        method = asked.method or ("GET" if asked.body is None else "POST")
         request: httpx.Request = self.client.build_request(
             method,
             url.copy_merge_params(asked.query) if asked.query else url,

@@ -29,11 +29,12 @@ from llmmw.wire._ndjson import NDJSONDecoder
 from llmmw.wire._reply import Reply
 from llmmw.wire._tape import TAPE, Send
 
-__all__ = ["HttpBatches"]
+__all__ = ["HttpBatches", "packed"]
 
 _DAY = 86_400.0
 _MOST_BYTES = 4 * 2**30
 """Of a file of results."""
+_MOST_LINE = 64 * 2**20
 _STREAMING = ("stream", "stream_options", "background")
 """What no line of a batch may have."""
 
@@ -141,7 +142,7 @@ class HttpBatches:
     async def objects(self, reply: Reply) -> AsyncIterator[Mapping[str, Any]]:
         """The objects of a file of lines, as they come; whatever else stands there is left out."""
         reply.most_bytes = _MOST_BYTES
-        decoder = NDJSONDecoder(max_line=reply.MOST_LINE, max_total=None)
+        decoder = NDJSONDecoder(max_line=_MOST_LINE, max_total=None)
         piece = await reply.next_piece()
         while piece:
             for line in decoder.feed(piece):

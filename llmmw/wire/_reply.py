@@ -43,6 +43,8 @@ class Reply:
         self._decoder = SSEDecoder()
         self._ended = False
         self._broken: StreamInterrupted | None = None
+        self.most_bytes = _MOST_BYTES
+        """How long the body may be, unpacked; whoever reads it piece by piece may allow more."""
         self.status: int = answer.status_code
         """The HTTP status."""
         self.headers: Mapping[str, str] = answer.headers
@@ -67,15 +69,15 @@ class Reply:
 
         Raises:
             StreamInterrupted: if the line breaks before the end.
-            ProtocolError: if the body is not encoded as it says, or larger than 64 MiB.
+            ProtocolError: if the body is not encoded as it says, or larger than `most_bytes`.
         """
         failure: LLMError
         try:
             async for packed in self._pieces:
                 piece = self._unpacked(packed)
                 self._size += len(piece)
-                if self._size > _MOST_BYTES:
-                    raise ProtocolError(f"the answer is larger than {_MOST_BYTES} bytes")
+                if self._size > self.most_bytes:
+                    raise ProtocolError(f"the answer is larger than {self.most_bytes} bytes")
                 if piece:
                     return piece
             return b""
@@ -91,7 +93,7 @@ class Reply:
                 f"the answer is encoded as {self._coding!r}, which nobody asked for"
             )
         told = b""
-        left = _MOST_BYTES + 1 - self._size
+        left = self.most_bytes + 1 - self._size
         try:
             while piece and len(told) < left:
                 if self._unpacker.eof:  # gzip may stand behind gzip

@@ -5,7 +5,7 @@ They are not in `MUTANTS`: no drawn world of those has calls that go together.
 
 from __future__ import annotations
 
-import attrs
+import trio
 
 from llmmw.policies import _batches, _shares
 from llmmw.policies import batch as batch_module
@@ -160,11 +160,10 @@ def who_has_left_pays(patch):
 
 
 @mutant
-def waits_for_the_longest(patch):
-    real = Batches.ask
+def waits_for_more(patch):
+    async def collect(self):
+        await trio.sleep(0.25)
+        self.close()
+        return await self.answer()
 
-    async def ask(self, key, seat, limits, *rest):
-        return await real(self, key, seat, attrs.evolve(limits, wait=1.0), *rest)
-
-    patch.setattr(Batches, "ask", ask)
-    patch.setattr(_batches, "_QUIET", 10**4)
+    patch.setattr(_batches._Batch, "collect", collect)

@@ -119,10 +119,11 @@ def any_old_answer_stands_in_for_an_error(patch):
     async def ask(self, question, next, old):
         try:
             return await real(self, question, next, old)
-        except LLMError:
+        except LLMError as error:
             if old is None:
                 raise
-        return await self._give(question, old, "ServerError")
+            name = type(error).__name__
+        return await self._give(question, old, name)
 
     patch.setattr(Cache, "_ask", ask)
 

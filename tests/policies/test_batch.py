@@ -509,3 +509,42 @@ def test_another_model_is_one_for_all():
     asked = Together(model="a:b", requests=[Generate(model="a:b", prompt="x")])
     other = asked.replace(model="c:d")
     assert (other.model, other.requests[0].model) == ("c:d", "c:d")
+
+
+@pytest.mark.parametrize("_", range(10))  # in each trio's order of tasks may be another
+async def test_all_leave_at_the_moment_of_a_split(_):
+    scopes = [trio.CancelScope() for _ in range(4)]
+
+    def hear(event):
+        if isinstance(event, BatchSplit):
+            for scope in scopes:
+                scope.cancel()
+
+    far = Far(name="far", refuse=lambda request: BadRequest("no"))
+    batch = Batch()
+
+    async def ask(k):
+        with scopes[k]:
+            await client.embed(str(k))
+
+    async with Client("far:m", stack=[batch], providers=[far], instruments=[hear]) as client:
+        told = await at_once(*(lambda k=k: ask(k) for k in range(4)))
+    assert told == [None] * 4
+    assert far.sizes[0] == 4
+    assert far.cancelled == len(far.sizes) - 1
+    counts = batch.statistics()
+    assert counts["batches"] == len(far.sizes)  # none goes for nobody
+
+
+async def test_a_call_that_was_sent_keeps_its_limits():
+    """A layer of yours asks twice with one attempt: its limit runs on."""
+
+    async def twice(call, next):
+        await next(call)
+        return await next(call)
+
+    far, client = client_of(Retry(0), Timeout(total=1.5), twice, Batch())
+    async with client:
+        told = await at_once(*embeds(client, "1", "2"))
+    assert [type(one) for one in told] == [DeadlineExceeded] * 2
+    assert far.sizes == [2, 2]

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 import trio
 
-from llmmw import Cache, Client
+from llmmw import Cache, Client, load_config, to_toml
 from llmmw._ledger import CacheHit, StoreFailed
 from llmmw._store import StoreError, opened
+from llmmw.errors import ConfigError
 from llmmw.stores import SqliteStore
 from llmmw.stores import sqlite as module
 from llmmw.testing import SimulatedProvider, open_host
@@ -269,3 +270,27 @@ def test_writers_that_are_killed_lose_nothing_and_do_no_harm(tmp_path):
     assert found["lost"] == found["wrong"] == found["damaged"] == 0
     assert found["safe"] == found["entries"] == 800
     assert found["kills"] == 8
+
+
+async def test_a_file_of_configuration_names_stores(path, tmp_path):
+    file = tmp_path / "c.toml"
+    file.write_text(
+        'model = "sim:a"\n[[stack]]\nuse = "cache"\nttl = 60\n'
+        f'store = {{ use = "layers", own = "memory", shared = "sqlite:{path}" }}\n'
+        f'[[stack]]\nuse = "cache"\nstore = "sqlite:{path}"\n'
+    )
+    config = load_config(file)
+    assert to_toml(config) == to_toml(load_config(_written(tmp_path / "d.toml", to_toml(config))))
+    provider = SimulatedProvider({"a": ["one", "two"]})
+    for _ in range(2):
+        async with Client.from_config(load_config(file), providers=[provider]) as client:
+            assert (await client.ask("hello")).text == "one"
+    assert len(provider.opened) == 1
+    file.write_text('[[stack]]\nuse = "cache"\nstore = 5\n')
+    with pytest.raises(ConfigError, match=r"stack\[0\].store.*a int is no store"):
+        load_config(file)
+
+
+def _written(file, text):
+    file.write_text(text)
+    return file

@@ -17,6 +17,7 @@ from llmmw.errors import ConfigError, LLMError, ProtocolError, StreamInterrupted
 from llmmw.plugin import Capabilities, Host, Listener, Provider
 from llmmw.wire import Http, Key, KeyOption, Reply, Secret, SSEEvent, dumps, guarded, loads
 from llmmw_anthropic._answer import Answer
+from llmmw_anthropic._batches import AnthropicBatches
 from llmmw_anthropic._blocks import NAME
 from llmmw_anthropic._errors import ROWS
 from llmmw_anthropic._models import model_of
@@ -104,6 +105,12 @@ class Anthropic(Provider):
     def capabilities(self, model: str) -> Capabilities:
         """What the model's row says."""
         return model_of(model).capabilities()
+
+    @property
+    def batches(self) -> AnthropicBatches:
+        """The verbs for message batches."""
+        prefix = "" if _has_version(self._http.base_url) else "/v1"
+        return AnthropicBatches(name=self.name, http=self._http, prefix=prefix)
 
     @asynccontextmanager
     async def open(self, host: Host) -> AsyncIterator[None]:
@@ -197,6 +204,8 @@ def _object(reply: Reply, data: bytes | str) -> Mapping[str, Any]:
         LLMError: if it is an error after all, or no object.
     """
     told = loads(data)
+    if isinstance(told, dict) and told.get("type") == "content_block_delta":
+        return told  # nearly all are, so nothing else is looked for
     error = reply.error_in(told)
     if error is not None:
         raise error

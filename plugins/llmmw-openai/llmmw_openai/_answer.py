@@ -34,8 +34,6 @@ __all__ = ["Answer"]
 Json = Mapping[str, Any]
 
 _MOST_CANDIDATES = 1000
-_APART = frozenset({"choices", "usage", "obfuscation"})
-"""Fields of a piece that its response does not have in `raw`."""
 _PLAIN = frozenset({"content", "role"})
 _LAST = 1e15
 """No time is later: seconds since 1970."""
@@ -99,18 +97,21 @@ class Answer:
     _usage: Json | None = attrs.field(default=None, init=False)
     _beside: dict[str, Any] = attrs.field(factory=dict, init=False)
 
-    async def take(self, chunk: Json, *, whole: bool = False) -> None:
-        """Read a piece, or a whole answer."""
-        choices = _objects(chunk.get("choices"))
+    async def take(self, chunk: dict[str, Any], *, whole: bool = False) -> None:
+        """Read a piece, or a whole answer, out of which is taken what is read here."""
+        choices = _objects(chunk.pop("choices", None))
         if choices and not self._choices:
             id_, model = _text(chunk.get("id")), _text(chunk.get("model"))
             await self.builder.start(id=id_ or None, model=model or None)
-        for name, told in chunk.items():
-            if told is not None and name not in _APART:
-                self._beside[name] = told
-        for place in (_object(chunk.get("x_groq")), *choices, chunk):
-            if place.get("usage"):
-                self._usage = _object(place["usage"]) or self._usage
+        usage = chunk.pop("usage", None)
+        for place in (_object(chunk.get("x_groq")), *choices):
+            usage = usage or place.get("usage")
+        if usage:
+            self._usage = _object(usage) or self._usage
+        chunk.pop("obfuscation", None)
+        if None in chunk.values():
+            chunk = {name: told for name, told in chunk.items() if told is not None}
+        self._beside.update(chunk)
         for choice in choices:
             number = choice.get("index")
             at = number if isinstance(number, int) and 0 <= number < _MOST_CANDIDATES else 0

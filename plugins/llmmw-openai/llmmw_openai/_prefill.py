@@ -78,7 +78,7 @@ class Echo:
     """What came of it so far, by candidate."""
     _over: set[object] = attrs.field(factory=set, init=False)
 
-    def bare(self, told: Json, *, whole: bool) -> Json:
+    def bare(self, told: dict[str, Any], *, whole: bool) -> dict[str, Any]:
         """A whole answer, or a piece, without what is repeated. What may be that waits."""
         choices = told.get("choices")
         if not isinstance(choices, list) or not (whole or self.in_pieces):

@@ -9,11 +9,11 @@ from typing import Literal
 import attrs
 
 from llmmw import Price
-from llmmw.plugin import Media, Output, built_in_prices
+from llmmw.plugin import BatchLimits, Media, Output, built_in_prices
 from llmmw_openai._models import Model
 from llmmw_openai._prefill import Prefill
 
-__all__ = ["LIMITS", "OPENAI", "SAMPLING", "TOOLS", "Preset"]
+__all__ = ["HALF", "LIMITS", "OPENAI", "SAMPLING", "TOOLS", "Preset"]
 
 SAMPLING = frozenset({"temperature", "top_p", "frequency_penalty", "presence_penalty"})
 TOOLS = frozenset({"tools", "tool_choice", "parallel_tool_calls"})
@@ -28,6 +28,8 @@ _RESPONSES = TOOLS | {
     "reasoning",
 }
 """What the Responses API has a word for."""
+HALF = BatchLimits(lines=50_000, bytes=190 * 2**20, price=Decimal("0.5"))
+"""50,000 lines and 200 MB a batch, for half the price; the last bytes are left free."""
 _RESPONSES_MEDIA: frozenset[Media] = frozenset({"image", "document"})
 _GRAMMARS: Mapping[str | None, frozenset[Output]] = {
     None: frozenset(),
@@ -75,6 +77,8 @@ class Preset:
     """The parameters that this API does not honour here, though the chats do."""
     counts: bool = False
     """Whether that API counts the tokens of a prompt."""
+    batches: BatchLimits | None = None
+    """What a batch of the host may be, if it takes batches as OpenAI does."""
     background: bool = False
     """Whether it goes on with a response of that API in the background, after a break too."""
     deployments: bool = False

@@ -11,7 +11,7 @@ import attrs
 
 from llmmw_openai._models import OPENAI_MODELS
 from llmmw_openai._prefill import Prefill
-from llmmw_openai._preset import LIMITS, OPENAI, SAMPLING, TOOLS, Preset
+from llmmw_openai._preset import HALF, LIMITS, OPENAI, SAMPLING, TOOLS, Preset
 
 __all__ = ["PRESETS", "Preset"]
 
@@ -33,6 +33,7 @@ _ROWS = (
         "https://api.openai.com/v1",
         "OPENAI_API_KEY",
         responses=True,
+        batches=HALF,
         background=True,
         parameters=OPENAI | _PROMPT,
         models=OPENAI_MODELS,
@@ -49,6 +50,7 @@ _ROWS = (
         "{AZURE_OPENAI_ENDPOINT}/openai/v1",
         "AZURE_OPENAI_API_KEY",
         responses=True,
+        batches=HALF,
         background=True,
         deployments=True,
         bearer="AZURE_OPENAI_AD_TOKEN",
@@ -78,6 +80,7 @@ _ROWS = (
         "https://api.groq.com/openai/v1",
         "GROQ_API_KEY",
         responses=True,
+        batches=HALF,
         parameters=OPENAI - {"n", "logprobs", "logit_bias"},
         renamed={"max_output_tokens": "max_completion_tokens"},
         embeds=False,

@@ -26,6 +26,7 @@ from llmmw.plugin import Capabilities, Host, Provider, ResponseBuilder, honour
 from llmmw.wire import Http, Key, KeyOption, Losses, Reply, Secret, dumps, guarded
 from llmmw_openai._address import Address, address_of
 from llmmw_openai._answer import Answer
+from llmmw_openai._batches import Administered
 from llmmw_openai._chat import read_chat
 from llmmw_openai._embedding import embed
 from llmmw_openai._errors import rows_of
@@ -57,7 +58,7 @@ def _preset(given: str | Preset) -> Preset:
 
 
 @attrs.define(eq=False, kw_only=True)
-class OpenAI(Provider):
+class OpenAI(Administered, Provider):
     """OpenAI and hosts that speak its wire.
 
     Args:

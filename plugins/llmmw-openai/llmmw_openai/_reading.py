@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from llmmw.errors import ProtocolError
@@ -11,7 +10,7 @@ from llmmw.wire import Reply, loads
 __all__ = ["object_in"]
 
 
-def object_in(reply: Reply, data: bytes) -> Mapping[str, Any]:
+def object_in(reply: Reply, data: bytes) -> dict[str, Any]:
     """The object that a whole answer is.
 
     Raises:
@@ -21,6 +20,6 @@ def object_in(reply: Reply, data: bytes) -> Mapping[str, Any]:
     error = reply.error_in(told)
     if error is not None:
         raise error
-    if not isinstance(told, Mapping):
+    if not isinstance(told, dict):
         raise ProtocolError(f"the host sent a {type(told).__name__} where an object belongs")
     return told

@@ -1,0 +1,164 @@
+"""Batches: questions as lines of a file, answered within a day, as lines of another."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
+from typing import Any
+from urllib.parse import quote
+
+import attrs
+
+from llmmw.plugin import BatchInfo, BatchLimits, Line, Outcome, Refusal
+from llmmw.wire import Http, HttpBatches, dumps, packed
+from llmmw_openai._address import Address
+from llmmw_openai._files import OpenAIFiles, rows_of, seconds_in
+from llmmw_openai._preset import Preset
+from llmmw_openai._reading import object_in
+
+__all__ = ["Administered", "OpenAIBatches"]
+
+_WINDOW = "24h"
+_ENDED = {"completed", "failed", "expired", "cancelled"}
+_ENDINGS = {"batch_expired": "expired", "batch_cancelled": "cancelled"}
+
+
+class Administered:
+    """What the provider can do besides answering calls."""
+
+    __slots__ = ()
+
+    name: str
+    preset: Preset
+    _address: Address
+    _http: Http
+
+    @property
+    def batches(self) -> OpenAIBatches | None:
+        """The verbs for batches, at hosts that have them; not at Azure's addresses with dates."""
+        limits = self.preset.batches
+        if limits is None or self._address.deployments:
+            return None
+        return OpenAIBatches(name=self.name, http=self._http, limits=limits)
+
+    @property
+    def files(self) -> OpenAIFiles | None:
+        """The verbs for files, where there are those for batches."""
+        return None if self.batches is None else OpenAIFiles(name=self.name, http=self._http)
+
+
+@attrs.frozen(kw_only=True)
+class OpenAIBatches(HttpBatches):
+    """The verbs for batches; see `llmmw.plugin.Batches`."""
+
+    limits: BatchLimits
+
+    def group(self, path: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> str:
+        """A batch has one API and one model."""
+        return f"{path} {body.get('model')}"
+
+    async def create(
+        self, lines: Mapping[str, Line], metadata: Mapping[str, str] | None = None
+    ) -> BatchInfo:
+        """Send the file, then have it answered."""
+        endpoint = "/v1" + next(iter(lines.values())).path
+        rows = [
+            dumps({"custom_id": id, "method": "POST", "url": endpoint, "body": line.body}) + b"\n"
+            for id, line in lines.items()
+        ]
+        sent = await self._files.upload("llmmw.jsonl", rows, "batch")
+        asked: dict[str, Any] = {
+            "input_file_id": sent.id,
+            "endpoint": endpoint,
+            "completion_window": _WINDOW,
+        }
+        if metadata:
+            asked["metadata"] = dict(metadata)
+        return await self._post("/batches", asked)
+
+    async def get(self, id: str) -> BatchInfo:
+        """How far a batch is."""
+        async with self.http.get(f"/batches/{quote(id, safe='')}") as reply:
+            return self._info(object_in(reply, await reply.read()))
+
+    async def list(self) -> AsyncIterator[BatchInfo]:
+        """All batches, the newest first."""
+        async with aclosing(rows_of(self.http, "/batches", {"limit": "100"})) as rows:
+            async for row in rows:
+                yield self._info(row)
+
+    async def cancel(self, id: str) -> BatchInfo:
+        """Let a batch end."""
+        return await self._post(f"/batches/{quote(id, safe='')}/cancel", {})
+
+    async def results(self, batch: BatchInfo) -> AsyncIterator[Outcome]:
+        """What came: of two files, for answers and for failures, either may be missing."""
+        for name in ("output_file_id", "error_file_id"):
+            file = batch.raw.get(name)
+            if not isinstance(file, str) or not file:
+                continue
+            async with self.http.get(f"/files/{quote(file, safe='')}/content") as reply:
+                async with aclosing(self.objects(reply)) as rows:
+                    async for row in rows:
+                        if isinstance(row.get("custom_id"), str):
+                            yield _outcome(row)
+
+    @property
+    def _files(self) -> OpenAIFiles:
+        return OpenAIFiles(name=self.name, http=self.http)
+
+    async def _post(self, path: str, body: Mapping[str, Any]) -> BatchInfo:
+        async with self.http.post(path, dumps(body)) as reply:
+            return self._info(object_in(reply, await reply.read()))
+
+    def _info(self, told: Mapping[str, Any]) -> BatchInfo:
+        status = str(told.get("status") or "")
+        counts = _object(told.get("request_counts"))
+        labels = _object(told.get("metadata"))
+        return BatchInfo(
+            id=str(told.get("id") or ""),
+            provider=self.name,
+            status=status,
+            ended=status in _ENDED,
+            total=counts.get("total"),
+            completed=counts.get("completed"),
+            failed=counts.get("failed"),
+            created=seconds_in(told, "created_at"),
+            expires=seconds_in(told, "expires_at"),
+            metadata={str(name): str(one) for name, one in labels.items()},
+            refusals=tuple(_refusals(told)) if status == "failed" else (),
+            raw=dict(told),
+        )
+
+
+def _object(told: Any) -> Mapping[str, Any]:
+    return told if isinstance(told, Mapping) else {}
+
+
+def _refusals(told: Mapping[str, Any]) -> list[Refusal]:
+    rows = _object(told.get("errors")).get("data")
+    found = [
+        Refusal(
+            str(row.get("message") or "the batch was refused"),
+            str(row["code"]) if row.get("code") else None,
+            row["line"] if isinstance(row.get("line"), int) else None,
+        )
+        for row in rows or ()
+        if isinstance(row, Mapping)
+    ]
+    return found or [Refusal("the host refused the batch and did not say why")]
+
+
+def _outcome(row: Mapping[str, Any]) -> Outcome:
+    response, error = _object(row.get("response")), _object(row.get("error"))
+    if not response:
+        ending = _ENDINGS.get(str(error.get("code")), "answered")
+        return Outcome(id=row["custom_id"], ending=ending, body=packed({"error": dict(error)}))
+    status = response.get("status_code")
+    request_id = response.get("request_id")
+    return Outcome(
+        id=row["custom_id"],
+        status=status if isinstance(status, int) and 100 <= status < 600 else 200,
+        body=packed(response.get("body")),
+        request_id=request_id if isinstance(request_id, str) and request_id.isascii() else None,
+    )
