@@ -5,7 +5,7 @@ The map. Imports run downward only; `pyproject.toml` has it as a contract that t
     faces      cli | testing               how people hold it
     bridges    sync | aio, _bridge         for plain and for asyncio programs
     above      sim                         a simulated provider, simulated worlds
-    client     _client, _arguments, _stream, _map, _router, _stack     push to pull, lifetimes
+    client     _client, _client_batches, _arguments, _stream, _map, _router, _stack
     config     _config                     files, accounts, what is doubtful about a stack
     plugins    plugin, _plugins, _own, _hookspecs             find, load, list; the authors' door
     policies   policies | stores | wire    one idea a file; the kit of providers over HTTP
@@ -13,7 +13,8 @@ The map. Imports run downward only; `pyproject.toml` has it as a contract that t
     attempts   _history, _attempts, _resume, _budget   what policies see; one attempt; its cost
                _mailbox                    what goes between two threads
     chain      _provider, _administration, _chain, _gate, _listen, _map_text, _forced_tool, _edits,
-               _emulate, _forms, _serve, _tasks, _instrument, _store, _memory
+               _emulate, _forms, _serve, _tasks, _instrument, _store, _shared_buckets,
+                   _memory
     call       _call                       one request in flight
     values     _deltas, _request, _tools, _output, _response, _messages, _parts, _functions,
                _typed, _strict, _schema, _schema_grammar, _gbnf, _prices, _capabilities,
@@ -27,6 +28,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from llmmw import errors as errors
     from llmmw import policies as policies
+    from llmmw._administration import BatchInfo as BatchInfo
+    from llmmw._administration import BatchItem as BatchItem
+    from llmmw._administration import FileInfo as FileInfo
     from llmmw._budget import Budget as Budget
     from llmmw._call import Call as Call
     from llmmw._call import Listener as Listener
@@ -100,6 +104,7 @@ if TYPE_CHECKING:
     from llmmw.policies import Attempts as Attempts
     from llmmw.policies import Balance as Balance
     from llmmw.policies import Batch as Batch
+    from llmmw.policies import BatchApi as BatchApi
     from llmmw.policies import Breaker as Breaker
     from llmmw.policies import Cache as Cache
     from llmmw.policies import Coalesce as Coalesce
@@ -120,6 +125,7 @@ _HOMES = {
         "Advice",
         "advise",
     ),
+    "_administration": ("BatchInfo", "BatchItem", "FileInfo"),
     "_budget": ("Budget",),
     "_call": (
         "Call",
@@ -140,14 +146,7 @@ _HOMES = {
         "load_config",
         "to_toml",
     ),
-    "_deltas": (
-        "Delta",
-        "PartDelta",
-        "PartEnd",
-        "PartStart",
-        "ResponseStart",
-        "Restarted",
-    ),
+    "_deltas": ("Delta", "PartDelta", "PartEnd", "PartStart", "ResponseStart", "Restarted"),
     "_explain": ("Spent",),
     "_instrument": ("Instrument",),
     "_map": (
@@ -218,6 +217,7 @@ _HOMES = {
         "Attempts",
         "Balance",
         "Batch",
+        "BatchApi",
         "Breaker",
         "Cache",
         "Coalesce",
@@ -252,6 +252,9 @@ __all__ = [
     "Attempts",
     "Balance",
     "Batch",
+    "BatchApi",
+    "BatchInfo",
+    "BatchItem",
     "Breaker",
     "Budget",
     "Cache",
@@ -270,6 +273,7 @@ __all__ = [
     "Embed",
     "Embeddings",
     "Fallback",
+    "FileInfo",
     "Finish",
     "FinishReason",
     "Generate",

@@ -6,7 +6,7 @@ A provider that has them gives an object of these forms as its `batches` or its 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -38,13 +38,19 @@ class BatchLimits:
         lines: how many questions it may hold.
         bytes: how long they may be together, as they are sent.
         price: the part of the live price that it costs; `None` is unknown.
-        ids: how many characters the id of a question may have.
     """
 
     lines: int
     bytes: int
     price: Decimal | None = None
-    ids: int = 64
+
+    def priced(self, response: Response) -> Response:
+        """The response of a batch with what it has cost there, where it has the live price."""
+        usage = response.usage
+        if usage is None or usage.cost is None:
+            return response
+        cost = None if self.price is None else usage.cost * self.price
+        return response.replace(usage=attrs.evolve(usage, cost=cost))
 
 
 @attrs.frozen
@@ -89,9 +95,7 @@ class BatchInfo:
     @property
     def cancelled(self) -> bool:
         """Whether somebody has cancelled it."""
-        return self.status.lower().startswith("cancel") or bool(
-            self.raw.get("cancel_initiated_at")
-        )
+        return self.status.lower().startswith("cancel") or bool(self.raw.get("cancel_initiated_at"))
 
 
 @attrs.frozen(kw_only=True)
@@ -141,13 +145,13 @@ class Batches(Protocol):
     async def get(self, id: str) -> BatchInfo:
         """How far a batch is."""
 
-    def list(self) -> AsyncIterator[BatchInfo]:
+    def list(self) -> AsyncGenerator[BatchInfo, None]:
         """All batches that the account has, the newest first."""
 
     async def cancel(self, id: str) -> BatchInfo:
         """Let a batch end. What it has answered by then is billed, and can be read."""
 
-    def results(self, batch: BatchInfo) -> AsyncIterator[Outcome]:
+    def results(self, batch: BatchInfo) -> AsyncGenerator[Outcome, None]:
         """What came, in any order, one by one."""
 
 
@@ -174,10 +178,10 @@ class Files(Protocol):
     async def get(self, id: str) -> FileInfo:
         """What is known of a file."""
 
-    def list(self) -> AsyncIterator[FileInfo]:
+    def list(self) -> AsyncGenerator[FileInfo, None]:
         """All files that the account has."""
 
-    def content(self, id: str) -> AsyncIterator[bytes]:
+    def content(self, id: str) -> AsyncGenerator[bytes, None]:
         """The bytes of a file, as they come."""
 
     async def delete(self, id: str) -> None:

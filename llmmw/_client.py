@@ -14,6 +14,7 @@ from llmmw._arguments import aimed, check_layers, check_on_interrupt, check_targ
 from llmmw._call import Call, Listener, OnInterrupt
 from llmmw._capabilities import Capabilities
 from llmmw._chain import Handler, Layer, Middleware, chain, describe
+from llmmw._client_batches import Administered
 from llmmw._config._file import Config, client_arguments
 from llmmw._instrument import Instrument
 from llmmw._ledger import CallEnded, CallStarted, Ledger
@@ -45,7 +46,7 @@ __all__ = ["Client"]
 R = TypeVar("R", bound=Response)
 
 
-class Client(AbstractAsyncContextManager["Client"]):
+class Client(Administered, AbstractAsyncContextManager["Client"]):
     """Asks models. An async context manager; whatever it started ends when the block does.
 
     Args:

@@ -12,6 +12,7 @@ def llmmw_middleware() -> list[Spec]:
         Spec("attempts", "llmmw.policies:Attempts", "retry, fallback and hedge in one plan"),
         Spec("balance", "llmmw.policies:Balance", "spread calls over accounts of a model"),
         Spec("batch", "llmmw.policies:Batch", "calls at the same time become one request"),
+        Spec("batch_api", "llmmw.policies:BatchApi", "within a day, for half the price"),
         Spec("breaker", "llmmw.policies:Breaker", "leave a failing target alone for a time"),
         Spec("cache", "llmmw.policies:Cache", "what was answered once is not asked again"),
         Spec("coalesce", "llmmw.policies:Coalesce", "identical calls in flight share one"),

@@ -20,7 +20,6 @@ from functools import cache
 from typing import Any, get_args, get_origin, get_type_hints
 
 import attrs
-import msgspec
 
 from llmmw import _messages, _output, _parts, _request, _response, _tools, errors
 from llmmw._deltas import Delta, PartDelta, PartEnd, PartStart, ResponseStart, deltas_of
@@ -148,8 +147,11 @@ def _free_names(kind: type) -> frozenset[str]:
     return frozenset(field.alias for field in _fields_of(kind) if field.free)
 
 
-_encode = msgspec.msgpack.Encoder(decimal_format="string").encode
-_decode: Callable[[bytes | memoryview], Any] = msgspec.msgpack.Decoder().decode
+@cache
+def _packer() -> tuple[Callable[[Any], bytes], Callable[[memoryview], Any]]:
+    from msgspec import msgpack  # kept out of what a client imports
+
+    return msgpack.Encoder().encode, msgpack.Decoder().decode
 
 
 def write_value(item: object) -> bytes:
@@ -172,7 +174,7 @@ def read_value(data: bytes) -> Any:
 
 def _sealed(item: Any) -> bytes:
     try:
-        packed = _encode(item)
+        packed = _packer()[0](item)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise RecordError(f"it can't be kept: {error}") from error
     if len(packed) > _MOST_BYTES:
@@ -187,7 +189,7 @@ def _read(data: bytes, make: Callable[[Any], Any]) -> Any:
     if zlib.crc32(packed).to_bytes(4) != data[len(_MAGIC) : _HEAD]:
         raise RecordError("it is damaged")
     try:
-        return make(_decode(packed))
+        return make(_packer()[1](packed))
     except RecordError:
         raise
     except Exception as error:  # somebody's own file: whatever a constructor makes of it

@@ -33,6 +33,8 @@ from llmmw._listen import ResponseBuilder as ResponseBuilder
 from llmmw._map_text import MapText as MapText
 from llmmw._prices import built_in_prices as built_in_prices
 from llmmw._provider import Provider as Provider
+from llmmw._shared_buckets import Levels as Levels
+from llmmw._shared_buckets import SharedBuckets as SharedBuckets
 from llmmw._store import Store as Store
 from llmmw._store import Stored as Stored
 from llmmw._store import StoreError as StoreError
@@ -57,6 +59,7 @@ __all__ = [
     "History",
     "Host",
     "Ledger",
+    "Levels",
     "Line",
     "Listener",
     "MapText",
@@ -69,6 +72,7 @@ __all__ = [
     "Record",
     "Refusal",
     "ResponseBuilder",
+    "SharedBuckets",
     "Spec",
     "Start",
     "Store",

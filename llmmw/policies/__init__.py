@@ -6,6 +6,7 @@ from llmmw.policies._batched import batched as batched
 from llmmw.policies.attempts import Attempts as Attempts
 from llmmw.policies.balance import Balance as Balance
 from llmmw.policies.batch import Batch as Batch
+from llmmw.policies.batch_api import BatchApi as BatchApi
 from llmmw.policies.breaker import Breaker as Breaker
 from llmmw.policies.cache import Cache as Cache
 from llmmw.policies.cache import CacheMode as CacheMode
@@ -24,6 +25,7 @@ __all__ = [
     "Attempts",
     "Balance",
     "Batch",
+    "BatchApi",
     "Breaker",
     "Budget",
     "Cache",

@@ -36,14 +36,15 @@ _APPLICATION = 0x6C6C6D62
 _VERSION = 1
 _KEPT_DAYS = 30
 """So long do providers keep what came of a batch; what is older is forgotten here, too."""
-_NOW = "(julianday('now') - 2440587.5) * 86400.0"
 _SCHEMA = f"""
 CREATE TABLE batches (
     tag TEXT PRIMARY KEY, provider TEXT NOT NULL, id TEXT, state TEXT NOT NULL,
-    lines INTEGER NOT NULL, made REAL NOT NULL
+    lines INTEGER NOT NULL,
+    made REAL NOT NULL DEFAULT ((julianday('now') - 2440587.5) * 86400.0)
 );
 CREATE TABLE questions (
-    name TEXT PRIMARY KEY, tag TEXT, place INTEGER, tries INTEGER NOT NULL, at REAL NOT NULL,
+    name TEXT PRIMARY KEY, tag TEXT, place INTEGER, tries INTEGER NOT NULL DEFAULT 0,
+    at REAL NOT NULL DEFAULT ((julianday('now') - 2440587.5) * 86400.0),
     ending TEXT, status INTEGER, body BLOB, request_id TEXT, record BLOB
 ) WITHOUT ROWID;
 CREATE INDEX questions_tag ON questions (tag);
@@ -81,9 +82,6 @@ class JournalBatch:
     """Seconds since 1970."""
 
 
-_COLUMNS = "tag, provider, id, state, lines, made"
-
-
 @attrs.define(eq=False)
 class Journal:
     """An open journal. One connection writes, in threads; the other reads in the event loop."""
@@ -113,7 +111,7 @@ class Journal:
     def batch(self, tag: str) -> JournalBatch | None:
         """A batch by its tag."""
         row = self._reader.execute(
-            f"SELECT {_COLUMNS} FROM batches WHERE tag = ?", (tag,)
+            "SELECT tag, provider, id, state, lines, made FROM batches WHERE tag = ?", (tag,)
         ).fetchone()
         return None if row is None else JournalBatch(*row)
 
@@ -129,22 +127,22 @@ class Journal:
         rows = self._reader.execute(
             "SELECT id FROM batches WHERE provider = ? AND id IS NOT NULL", (provider,)
         )
-        return {id for (id,) in rows}
+        return {known for (known,) in rows}
 
     def now(self) -> float:
         """The time, in seconds since 1970."""
-        (now,) = self._reader.execute(f"SELECT {_NOW}").fetchone()
+        (now,) = self._reader.execute("SELECT (julianday('now') - 2440587.5) * 86400.0").fetchone()
         return float(now)
 
     def plan(self, tag: str, provider: str, names: Sequence[str]) -> None:
         """These questions are about to be sent."""
-        with self._transaction() as db:
+        with self._transaction(firm=True) as db:
             db.execute(
-                f"INSERT INTO batches VALUES (?, ?, NULL, 'sending', ?, {_NOW})",
+                "INSERT INTO batches (tag, provider, state, lines) VALUES (?, ?, 'sending', ?)",
                 (tag, provider, len(names)),
             )
             db.executemany(
-                f"INSERT INTO questions (name, tag, place, tries, at) VALUES (?, ?, ?, 0, {_NOW}) "
+                "INSERT INTO questions (name, tag, place) VALUES (?, ?, ?) "
                 "ON CONFLICT (name) DO UPDATE SET tag = excluded.tag, place = excluded.place, "
                 "at = excluded.at, ending = NULL, status = NULL, body = NULL, request_id = NULL",
                 [(name, tag, place) for place, name in enumerate(names, 1)],
@@ -152,7 +150,7 @@ class Journal:
 
     def sent(self, tag: str, id: str) -> None:
         """The provider has a batch under this id."""
-        with self._transaction() as db:
+        with self._transaction(firm=True) as db:
             db.execute("UPDATE batches SET id = ?, state = 'sent' WHERE tag = ?", (id, tag))
 
     def unsent(self, tag: str) -> None:
@@ -202,7 +200,7 @@ class Journal:
         """A live call has answered a question."""
         with self._transaction() as db:
             db.execute(
-                f"INSERT INTO questions (name, tries, at, record) VALUES (?, 0, {_NOW}, ?) "
+                "INSERT INTO questions (name, record) VALUES (?, ?) "
                 "ON CONFLICT (name) DO UPDATE SET record = excluded.record",
                 (name, record),
             )
@@ -214,8 +212,10 @@ class Journal:
         os.close(self._lock)
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, *, firm: bool = False) -> Iterator[sqlite3.Connection]:
+        """All or nothing. What is written survives the program; `firm`: the machine, too."""
         db = self._writer
+        db.execute(f"PRAGMA synchronous = {'FULL' if firm else 'NORMAL'}")
         db.execute("BEGIN IMMEDIATE")
         try:
             yield db
@@ -264,7 +264,9 @@ def batches_in(path: Path) -> list[JournalBatch]:
     try:
         db = _connected(path, "ro")
         try:
-            rows = db.execute(f"SELECT {_COLUMNS} FROM batches ORDER BY made DESC").fetchall()
+            rows = db.execute(
+                "SELECT tag, provider, id, state, lines, made FROM batches ORDER BY made DESC"
+            ).fetchall()
         finally:
             db.close()
     except sqlite3.DatabaseError as error:
@@ -309,13 +311,14 @@ def _connected(path: Path, mode: str) -> sqlite3.Connection:
 
 def _prepare(db: sqlite3.Connection, path: Path) -> None:
     db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
     if not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
     (application,) = db.execute("PRAGMA application_id").fetchone()
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if (application, version) != (_APPLICATION, _VERSION):
         raise ConfigError(f"{path} is no journal of batches, or of another version of llmmw")
-    old = f"{_NOW} - {_KEPT_DAYS * 86_400}"
-    db.execute(f"DELETE FROM questions WHERE at < {old}")
-    db.execute(f"DELETE FROM batches WHERE made < {old}")
+    for statement in (
+        "DELETE FROM questions WHERE at < (julianday('now') - 2440587.5 - ?) * 86400.0",
+        "DELETE FROM batches WHERE made < (julianday('now') - 2440587.5 - ?) * 86400.0",
+    ):
+        db.execute(statement, (_KEPT_DAYS,))

@@ -7,9 +7,18 @@ from collections.abc import Sequence
 import attrs
 import orjson
 
-from llmmw._administration import BatchInfo, BatchLimits, Line, Refusal
+from llmmw._administration import BatchInfo, BatchLimits, Line, Outcome, Refusal
 
-__all__ = ["Pile", "Piles", "ending_of", "may_be_ours", "poll_delay", "size_of"]
+__all__ = [
+    "Pile",
+    "Piles",
+    "ending_of",
+    "may_be_ours",
+    "passes",
+    "poll_delay",
+    "refused",
+    "size_of",
+]
 
 _FIRST_POLL = 1.0
 _SLOWER = 0.1
@@ -106,3 +115,18 @@ def may_be_ours(info: BatchInfo, tag: str, lines: int, made: float) -> bool | No
         return info.metadata.get("llmmw") == tag
     alike = info.total == lines and info.created is not None and info.created >= made - _SKEW
     return None if alike else False
+
+
+def refused(info: BatchInfo, names: Sequence[str]) -> list[Outcome]:
+    """The outcomes of the questions for which a whole batch was refused: those that it names by
+    their lines, else all of them. The others may be asked again without these."""
+    lined = [one for one in info.refusals if one.line is not None and 0 < one.line <= len(names)]
+    if lined:
+        return [_refused(names[one.line - 1], one, 400) for one in lined if one.line]
+    status = 429 if passes(info.refusals) else 400
+    return [_refused(name, one, status) for one in info.refusals[:1] for name in names]
+
+
+def _refused(name: str, why: Refusal, status: int) -> Outcome:
+    body = {"error": {"message": why.message, "code": why.code}}
+    return Outcome(id=name, status=status, body=orjson.dumps(body))

@@ -40,6 +40,8 @@ class Ticket:
     deadline: float = math.inf
     wake: Callable[[], object] = _nobody
     """Called when it is the first in line and its `due` may have changed, or when it is shed."""
+    granted: bool = False
+    """Whether it was taken for where buckets are shared."""
 
 
 def _rank(ticket: Ticket) -> tuple[float, int]:
@@ -62,6 +64,9 @@ class Account:
     burst: float
     bound: int
     """How many may wait."""
+    shared: bool = False
+    """Whether others take of the same buckets: nothing starts at once then, but when it is
+    granted, or when there is nobody to ask."""
     frozen: float = attrs.field(default=-math.inf, init=False)
     """Nothing starts before."""
     queue: list[Ticket] = attrs.field(factory=list, init=False)
@@ -86,13 +91,16 @@ class Account:
 
     def take(self, costs: Costs, now: float) -> Ticket | None:
         """Take of all buckets at once, or of none, if that is not possible at once."""
-        if now < self._latest:
-            self.frozen, self.full = -math.inf, [-math.inf] * len(self.full)
-        self._latest = now
+        self._begin(now)
         if self.queue or self._earliest(costs, self.full) > now:
             return None
         self._charge(costs, now)
         return Ticket(costs, now, "started")
+
+    def _begin(self, now: float) -> None:
+        if now < self._latest:
+            self.frozen, self.full = -math.inf, [-math.inf] * len(self.full)
+        self._latest = now
 
     def enter(
         self,
@@ -112,24 +120,29 @@ class Account:
         self._entered += 1
         ticket = Ticket(costs, now, "waiting", (-priority, self._entered), deadline, wake)
         if not self.queue:
+            self._begin(now)
             self._tail, self._exact, self._slack = (now, self.full), True, math.inf
         if not self.queue or self.queue[-1].rank < ticket.rank:
             self._append(ticket, now)
         else:
             insort(self.queue, ticket, key=_rank)
             self._review(now)
-        self.start(ticket, now)
+        if not self.shared:
+            self.start(ticket, now)
         return ticket
 
-    def start(self, ticket: Ticket, now: float) -> bool:
-        """Take for the first in line, if it is due."""
-        if not self.queue or self.queue[0] is not ticket or now < ticket.due:
+    def start(self, ticket: Ticket, now: float, *, granted: bool = False) -> bool:
+        """Take for the first in line, if it is due; where it was granted, for anyone in it."""
+        if ticket.state != "waiting" or not (granted or self._is_due(ticket, now)):
             return False
-        self.queue.pop(0)
+        del self.queue[bisect_left(self.queue, ticket.rank, key=_rank)]
         ticket.state = "started"
         self._charge(ticket.costs, now)
         self._moved(now - ticket.due, now)
         return True
+
+    def _is_due(self, ticket: Ticket, now: float) -> bool:
+        return self.queue[0] is ticket and now >= ticket.due
 
     def leave(self, ticket: Ticket, now: float) -> None:
         """Give up waiting; nothing was taken for it."""
@@ -170,6 +183,14 @@ class Account:
         if until > self.frozen:
             self.frozen = until
             self._moved(max(until - self.queue[0].due, 0.0) if self.queue else 0.0, now)
+
+    def mirror(self, full: Sequence[float], frozen: float, now: float) -> None:
+        """Learn how full the buckets are, of which others take, too."""
+        later = max(frozen - max(self.frozen, now), 0.0)
+        for before, instant in zip(self.full, full, strict=True):
+            later = max(later, instant - max(before, now))
+        self.frozen, self.full, self._latest = frozen, [*full], now
+        self._moved(later, now)
 
     def at_rest(self, now: float) -> bool:
         """Whether nothing would be lost by making it anew."""

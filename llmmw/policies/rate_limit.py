@@ -33,11 +33,14 @@ from llmmw._ledger import AttemptSent, AttemptStarted, QueueEntered, QueueLeft
 from llmmw._prices import GivenPrices, Prices, prices_of
 from llmmw._request import Request
 from llmmw._response import Response, Usage
-from llmmw.errors import CallShed, ConfigError, LLMError, RateLimited
+from llmmw._store import GivenStore, check_given, name_of_store
+from llmmw.errors import CallShed, ConfigError, LLMError
 from llmmw.policies import _options
 from llmmw.policies._buckets import Account, Costs, Ticket
 from llmmw.policies._destinations import Destinations, shed
 from llmmw.policies._estimate import input_estimate, output_estimate
+from llmmw.policies._hints import Hint, hint_of
+from llmmw.policies._turns import Sharing, Turn
 
 __all__ = ["RateLimit"]
 
@@ -46,10 +49,18 @@ Amounts: TypeAlias = Mapping[str, float | None]
 
 _LIMITS = ("requests", "input_tokens", "output_tokens", "money")
 _NOTHING: Amounts = dict.fromkeys(_LIMITS, 0.0)
-_TOLD_AS = {"requests": "requests", "input_tokens": "tokens", "output_tokens": "tokens"}
-"""How hosts name what bounds a limit, besides its own name."""
 _LONGEST = 1e9
 """Seconds that one attempt takes of a limit, at most, so that sums stay exact."""
+
+
+def _given_store(item: object, field: attrs.Attribute[Any], given: object) -> None:
+    if given is not None:
+        check_given("RateLimit", given)
+
+
+def _told_store(given: GivenStore | None) -> str:
+    """A store without what may be its password."""
+    return "None" if given is None else repr(name_of_store(given))
 
 
 def _names(given: str | Iterable[str]) -> tuple[str, ...]:
@@ -85,6 +96,8 @@ class RateLimit:
         output_estimate: tokens of an answer, where the request does not bound it.
         prices: before those of the client and the built-in ones, by target, or a file of them;
             see `llmmw.Prices`.
+        store: where processes with the same limits share them, such as
+            `"redis://host:6379"`. While it is out of reach, each goes by its own count.
     """
 
     requests: float | None = attrs.field(default=None, validator=_options.above_zero)
@@ -102,6 +115,10 @@ class RateLimit:
     estimate: Callable[[Request], float] | None = None
     output_estimate: int = attrs.field(default=500, validator=_options.whole(0))
     prices: GivenPrices | None = attrs.field(default=None, hash=False)
+    store: GivenStore | None = attrs.field(
+        default=None, validator=_given_store, hash=False, repr=_told_store
+    )
+    _sharing: Sharing | None = attrs.field(init=False, eq=False, repr=False)
     _rates: dict[str, float] = attrs.field(init=False, eq=False, repr=False)
     _table: Prices = attrs.field(init=False, eq=False, repr=False)
     _accounts: Destinations[Account] = attrs.field(init=False, eq=False, repr=False)
@@ -117,9 +134,12 @@ class RateLimit:
             raise ConfigError(f"RateLimit(only={self.only!r}): expected names of providers")
         table = prices_of(self.prices) if "money" in rates or self.prices else Prices(())
         burst, queue = self.burst, self.queue
-        accounts = Destinations(self.scope, lambda: Account(rates, burst, queue))
-        for name, made in (("_rates", rates), ("_table", table), ("_accounts", accounts)):
-            object.__setattr__(self, name, made)
+        shared = self.store is not None
+        accounts = Destinations(self.scope, lambda: Account(rates, burst, queue, shared))
+        sharing = None if self.store is None else Sharing(self.store, f"{rates} {burst}")
+        for name, made in (("rates", rates), ("table", table), ("accounts", accounts)):
+            object.__setattr__(self, f"_{name}", made)
+        object.__setattr__(self, "_sharing", sharing)
 
     async def __call__(self, call: Call, next: Handler) -> Response:
         request = call.request
@@ -129,7 +149,8 @@ class RateLimit:
         now = trio.current_time()
         account = self._accounts.of(name, now)
         costs = [self._seconds(one, amount) for one, amount in self._expected(call).items()]
-        ticket = account.take(costs, now) or await self._wait(call, name, account, costs)
+        taken = None if self._sharing else account.take(costs, now)
+        ticket = taken or await self._wait(call, name, account, costs)
         spent: Amounts | None = None
         told: LLMError | Response | None = None
         try:
@@ -143,9 +164,15 @@ class RateLimit:
             if spent is None:  # cancelled, or the caller's listener failed
                 spent = {} if _left_us(call) else _NOTHING
             real = [self._seconds(one, spent.get(one)) for one in self._rates]
-            account.settle(ticket, real, trio.current_time())
+            now = trio.current_time()
+            hint: Hint | None = None
+            account.settle(ticket, real, now)
             if told is not None and spent is not _NOTHING:
-                self._learn(call, account, told)  # last, so that no refund goes beyond it
+                hint = hint_of(call, told, self._rates, now)
+            if hint is not None:
+                hint.tell(account, now)  # last, so that no refund goes beyond it
+            if self._sharing is not None:
+                await self._sharing.settle(call, name, account, ticket, real, hint)
 
     def _seconds(self, name: str, amount: float | None) -> Any:
         return None if amount is None else min(amount / self._rates[name], _LONGEST)
@@ -208,27 +235,6 @@ class RateLimit:
             return {**_NOTHING, "requests": 1.0}
         return self._used(call, error.partial.usage if error.partial else None)
 
-    def _learn(self, call: Call, account: Account, told: LLMError | Response) -> None:
-        """Believe the host that it has no more left than it says."""
-        now = trio.current_time()
-        if isinstance(told, RateLimited):
-            for place in range(len(self._rates)):
-                account.lower(place, 0.0, now, now)
-            if told.retry_after is not None and 0 < told.retry_after < math.inf:
-                account.freeze(now + told.retry_after, now)
-        if isinstance(told, LLMError) or told.http is None:
-            return
-        # Hosts count a request when it comes, and its answer may have taken a minute since.
-        then = now if call.attempt.sent is None else min(call.attempt.sent, now)
-        for key, left in told.http.rate.items():
-            what, _, fact = key.rpartition("_")
-            what = what.partition("_per_")[0]
-            if fact != "remaining" or type(left) not in {int, float} or not 0 <= left < math.inf:
-                continue
-            for place, name in enumerate(self._rates):
-                if what in {name, _TOLD_AS.get(name)}:
-                    account.lower(place, left / self._rates[name], then, now)
-
     async def _wait(self, call: Call, name: str, account: Account, costs: Costs) -> Ticket:
         """Wait for the turn of a call.
 
@@ -236,27 +242,27 @@ class RateLimit:
             CallShed: if it can't come in time.
         """
         call.attempt.hold_limits()
-        changed, begun = trio.Event(), trio.current_time()
+        begun, number = trio.current_time(), call.attempt.number
         ticket = account.enter(
             costs,
             begun,
             priority=_checked("priority", self.priority(call)) if self.priority else 0.0,
             deadline=trio.current_effective_deadline(),
-            wake=lambda: changed.set(),
         )
-        number = call.attempt.number
-        if ticket.state == "waiting":
-            call.ledger.write(QueueEntered, begun, name, account.queue.index(ticket), number)
-            try:
-                while ticket.state == "waiting":
-                    changed = trio.Event()
-                    due = ticket.due if account.queue[0] is ticket else math.inf
-                    with trio.move_on_at(due):
-                        await changed.wait()
-                    account.start(ticket, trio.current_time())
-            finally:
-                now = trio.current_time()
-                account.leave(ticket, now)
+        turn = Turn(account, ticket)
+        if self._sharing is not None:
+            turn = self._sharing.turn(call, name, account, ticket)
+        waits = False
+        try:
+            await turn.start()
+            if ticket.state == "waiting":
+                waits = True
+                call.ledger.write(QueueEntered, begun, name, account.queue.index(ticket), number)
+                await turn.wait()
+        finally:
+            now = trio.current_time()
+            account.leave(ticket, now)
+            if waits:
                 call.ledger.write(QueueLeft, now, name, now - begun, number)
         if ticket.state == "started":
             return ticket

@@ -9,7 +9,7 @@ is not told that nothing goes over the line.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -22,7 +22,7 @@ from llmmw._call import Attempt, Call
 from llmmw._chain import Handler
 from llmmw._ledger import Ledger
 from llmmw._response import Response
-from llmmw.errors import CallShed, DeadlineExceeded, LLMError, UnsupportedFeature
+from llmmw.errors import CallShed, DeadlineExceeded, LLMError, ProtocolError, UnsupportedFeature
 from llmmw.wire._http import Http
 from llmmw.wire._json import loads
 from llmmw.wire._ndjson import NDJSONDecoder
@@ -129,8 +129,10 @@ class HttpBatches:
                 after=_DAY,
                 layer=f"batches of {self.name}",
             )
+        if outcome.ending == "cancelled":
+            raise CallShed("the batch was cancelled before this was answered: ask it again")
         if outcome.ending != "answered":
-            raise CallShed(f"the batch was {outcome.ending} before this was answered: ask it again")
+            raise ProtocolError("the batch has ended and says nothing of this question")
         with _in_place_of_the_line(_Reading(outcome)):
             quiet = call.replace(attempt=Attempt(), ledger=Ledger())
             try:
@@ -139,7 +141,7 @@ class HttpBatches:
                 error.processed = True
                 raise
 
-    async def objects(self, reply: Reply) -> AsyncIterator[Mapping[str, Any]]:
+    async def objects(self, reply: Reply) -> AsyncGenerator[Mapping[str, Any], None]:
         """The objects of a file of lines, as they come; whatever else stands there is left out."""
         reply.most_bytes = _MOST_BYTES
         decoder = NDJSONDecoder(max_line=_MOST_LINE, max_total=None)

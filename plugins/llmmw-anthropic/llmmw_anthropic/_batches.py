@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from datetime import datetime
 from decimal import Decimal
@@ -45,7 +45,7 @@ class AnthropicBatches(HttpBatches):
         self, lines: Mapping[str, Line], metadata: Mapping[str, str] | None = None
     ) -> BatchInfo:
         """Send all questions at once."""
-        rows = [{"custom_id": id, "params": line.body} for id, line in lines.items()]
+        rows = [{"custom_id": name, "params": line.body} for name, line in lines.items()]
         betas = next(iter(lines.values())).group
         http = self.http
         if betas:
@@ -58,7 +58,7 @@ class AnthropicBatches(HttpBatches):
         async with self.http.get(self._path(id)) as reply:
             return self._info(_object_in(reply, await reply.read()))
 
-    async def list(self) -> AsyncIterator[BatchInfo]:
+    async def list(self) -> AsyncGenerator[BatchInfo, None]:
         """All batches, the newest first."""
         query = {"limit": _PAGE}
         while True:
@@ -76,14 +76,14 @@ class AnthropicBatches(HttpBatches):
         """Let a batch end."""
         return await self._post(self.http, f"/{quote(id, safe='')}/cancel", {})
 
-    async def results(self, batch: BatchInfo) -> AsyncIterator[Outcome]:
+    async def results(self, batch: BatchInfo) -> AsyncGenerator[Outcome, None]:
         """What came. It is asked of the host itself, whatever address the host names for it: the
         key goes nowhere else."""
-        async with self.http.get(f"{self._path(batch.id)}/results") as reply:
-            async with aclosing(self.objects(reply)) as rows:
-                async for row in rows:
-                    if isinstance(row.get("custom_id"), str):
-                        yield _outcome(row)
+        path = f"{self._path(batch.id)}/results"
+        async with self.http.get(path) as reply, aclosing(self.objects(reply)) as rows:
+            async for row in rows:
+                if isinstance(row.get("custom_id"), str):
+                    yield _outcome(row)
 
     def _path(self, id: str = "") -> str:
         tail = f"/{quote(id, safe='')}" if id else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
 from urllib.parse import quote
@@ -63,8 +63,8 @@ class OpenAIBatches(HttpBatches):
         """Send the file, then have it answered."""
         endpoint = "/v1" + next(iter(lines.values())).path
         rows = [
-            dumps({"custom_id": id, "method": "POST", "url": endpoint, "body": line.body}) + b"\n"
-            for id, line in lines.items()
+            dumps({"custom_id": name, "method": "POST", "url": endpoint, "body": line.body}) + b"\n"
+            for name, line in lines.items()
         ]
         sent = await self._files.upload("llmmw.jsonl", rows, "batch")
         asked: dict[str, Any] = {
@@ -81,7 +81,7 @@ class OpenAIBatches(HttpBatches):
         async with self.http.get(f"/batches/{quote(id, safe='')}") as reply:
             return self._info(object_in(reply, await reply.read()))
 
-    async def list(self) -> AsyncIterator[BatchInfo]:
+    async def list(self) -> AsyncGenerator[BatchInfo, None]:
         """All batches, the newest first."""
         async with aclosing(rows_of(self.http, "/batches", {"limit": "100"})) as rows:
             async for row in rows:
@@ -91,17 +91,17 @@ class OpenAIBatches(HttpBatches):
         """Let a batch end."""
         return await self._post(f"/batches/{quote(id, safe='')}/cancel", {})
 
-    async def results(self, batch: BatchInfo) -> AsyncIterator[Outcome]:
+    async def results(self, batch: BatchInfo) -> AsyncGenerator[Outcome, None]:
         """What came: of two files, for answers and for failures, either may be missing."""
         for name in ("output_file_id", "error_file_id"):
             file = batch.raw.get(name)
             if not isinstance(file, str) or not file:
                 continue
-            async with self.http.get(f"/files/{quote(file, safe='')}/content") as reply:
-                async with aclosing(self.objects(reply)) as rows:
-                    async for row in rows:
-                        if isinstance(row.get("custom_id"), str):
-                            yield _outcome(row)
+            path = f"/files/{quote(file, safe='')}/content"
+            async with self.http.get(path) as reply, aclosing(self.objects(reply)) as rows:
+                async for row in rows:
+                    if isinstance(row.get("custom_id"), str):
+                        yield _outcome(row)
 
     @property
     def _files(self) -> OpenAIFiles:

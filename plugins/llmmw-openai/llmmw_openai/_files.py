@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 from urllib.parse import quote
 
@@ -37,12 +38,13 @@ class OpenAIFiles:
         async with self.http.get(f"/files/{quote(id, safe='')}") as reply:
             return self._info(object_in(reply, await reply.read()))
 
-    async def list(self) -> AsyncIterator[FileInfo]:
+    async def list(self) -> AsyncGenerator[FileInfo, None]:
         """All files, page by page."""
-        async for row in rows_of(self.http, "/files", {"limit": str(_PAGE)}):
-            yield self._info(row)
+        async with aclosing(rows_of(self.http, "/files", {"limit": str(_PAGE)})) as rows:
+            async for row in rows:
+                yield self._info(row)
 
-    async def content(self, id: str) -> AsyncIterator[bytes]:
+    async def content(self, id: str) -> AsyncGenerator[bytes, None]:
         """The bytes of a file."""
         async with self.http.get(f"/files/{quote(id, safe='')}/content") as reply:
             reply.most_bytes = _MOST_BYTES
@@ -68,9 +70,7 @@ class OpenAIFiles:
         )
 
 
-def multipart(
-    name: str, pieces: Sequence[bytes], fields: Mapping[str, str]
-) -> tuple[bytes, str]:
+def multipart(name: str, pieces: Sequence[bytes], fields: Mapping[str, str]) -> tuple[bytes, str]:
     """A form with a file in it, and its content type. The same form has the same bytes."""
     digest = hashlib.blake2b(digest_size=16)
     for piece in pieces:
@@ -92,7 +92,7 @@ def multipart(
 
 async def rows_of(
     http: Http, path: str, query: Mapping[str, str]
-) -> AsyncIterator[Mapping[str, Any]]:
+) -> AsyncGenerator[Mapping[str, Any], None]:
     """The rows of a list that comes in pages."""
     after: dict[str, str] = {}
     while True:

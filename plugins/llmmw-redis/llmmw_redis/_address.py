@@ -60,7 +60,7 @@ def _parsed(url: str) -> Address | None:
     is_socket = found.scheme == "unix"
     if given or database < 0 or found.fragment or is_socket != bool(path and not found.hostname):
         return None
-    if found.scheme not in {"redis", "rediss", "unix"} or not (path if is_socket else found.hostname):
+    if found.scheme not in {"redis", "rediss", "unix"} or not (found.hostname or is_socket):
         return None
     return Address(
         host=found.hostname or "",

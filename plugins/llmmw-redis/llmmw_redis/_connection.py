@@ -31,7 +31,7 @@ class Connection:
     stream: trio.abc.Stream
     socket: trio.socket.SocketType
     most_bytes: int
-    """How much may come for one command."""
+    """How much may come as one reply, about."""
     _reader: Any = attrs.field(factory=hiredis.Reader, init=False)
 
     def is_over(self) -> bool:
@@ -52,13 +52,14 @@ class Connection:
         """
         await self.stream.send_all(b"".join([hiredis.pack_command(one) for one in commands]))
         replies: list[Any] = []
-        most = self.most_bytes * len(commands)
+        most = self.most_bytes
         while True:
             reply = self._reader.gets()
             if reply is not False:
                 replies.append(reply)
                 if len(replies) == len(commands):
                     return replies
+                most = self.most_bytes
                 continue
             piece = await self.stream.receive_some(_PIECE)
             most -= len(piece)
@@ -67,9 +68,7 @@ class Connection:
             self._reader.feed(piece)
 
 
-async def connect(
-    address: Address, most_bytes: int, context: ssl.SSLContext | None
-) -> Connection:
+async def connect(address: Address, most_bytes: int, context: ssl.SSLContext | None) -> Connection:
     """Open a connection. Nobody is greeted yet.
 
     Raises:

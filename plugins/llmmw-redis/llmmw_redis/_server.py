@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import random
 import ssl
-from typing import Any, NoReturn
+from typing import Any
 
 import attrs
 import hiredis
@@ -28,7 +28,7 @@ from llmmw_redis._connection import Command, Connection, connect
 __all__ = ["Server"]
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 5.0
-_BROKEN = (OSError, StoreError, LLMError, hiredis.ProtocolError, trio.BrokenResourceError)
+_BROKEN = (OSError, ValueError, StoreError, LLMError, hiredis.ProtocolError, trio.BrokenResourceError)
 _log = logging.getLogger("llmmw.store")
 
 
@@ -81,7 +81,7 @@ class Server:
             return [_checked(reply) for reply in replies]
         if scope.cancelled_caught:
             why += f" within {self.timeout:g} s"
-        self._fails(why, away=away)
+        raise self._failure(why, away=away)
 
     def _check_time(self) -> None:
         now = trio.current_time()
@@ -91,9 +91,7 @@ class Server:
             if now < self._again:
                 self.failed += 1
                 wait = self._again - now
-                raise StoreError(
-                    f"{self.address}: {self._why}; it is asked again in {wait:.2g} s"
-                )
+                raise StoreError(f"{self.address}: {self._why}; it is asked again in {wait:.2g} s")
             self._again = now + self.timeout  # one finds out whether it is back
 
     async def _ask(self, commands: tuple[Command, ...]) -> list[Any]:
@@ -139,7 +137,7 @@ class Server:
             self._why, self._wait = "", _FIRST_WAIT
             _log.info("%s is back", self.address)
 
-    def _fails(self, why: str, *, away: bool) -> NoReturn:
+    def _failure(self, why: str, *, away: bool) -> StoreError:
         self.failed += 1
         if away:
             if not self._why:
@@ -149,7 +147,7 @@ class Server:
             self._wait = min(2 * self._wait, _LONGEST_WAIT)
             while self._idle:
                 self._idle.pop().close()
-        raise StoreError(f"{self.address}: {why}")
+        return StoreError(f"{self.address}: {why}")
 
 
 async def _authenticated(connection: Connection, user: str, secret: Secret) -> Any:
@@ -162,8 +160,9 @@ async def _authenticated(connection: Connection, user: str, secret: Secret) -> A
 def _words(error: Exception) -> str:
     if isinstance(error, (StoreError, LLMError)):
         return str(error)
-    cause = error.__cause__ or error
-    return f"{type(cause).__name__}: {cause}"
+    if isinstance(error, trio.BrokenResourceError) and error.__cause__ is not None:
+        return f"{type(error.__cause__).__name__}: {error.__cause__}"
+    return f"{type(error).__name__}: {error}"
 
 
 def _checked(reply: Any) -> Any:

@@ -28,7 +28,7 @@ _MARK = b"\x01"
 _HEAD = len(_MARK) + 8
 _ENDLESS = 1e11
 """Seconds that are as good as for ever."""
-_PAGE = 100
+_PAGE = 20
 _MOST_KEYS = 1_000_000
 
 

@@ -1,0 +1,351 @@
+"""Where calls wait for batches: it collects their questions, sends them, asks how far they are, and
+wakes the calls when what came is in the journal.
+
+::
+
+    collect ─ wait or full ─▶ plan ─▶ create ─▶ sent ─▶ poll … poll ─▶ results ─▶ wake
+                               │ journal          │ journal              │ journal
+
+Each batch is one task of the host. A batch of an earlier run is followed when a call asks for what
+is in it.
+"""
+
+from __future__ import annotations
+
+import copy
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import aclosing
+from functools import partial
+from typing import TypeVar
+
+import attrs
+import trio
+
+from llmmw._administration import Batches, BatchInfo, Line, Outcome
+from llmmw._call import Call
+from llmmw._ledger import BatchFetched, BatchPolled, BatchSubmitted
+from llmmw._tasks import Host
+from llmmw.errors import LLMError, NotFound
+from llmmw.policies._batch_journal import Journal, JournalBatch
+from llmmw.policies._batch_piles import (
+    Pile,
+    Piles,
+    ending_of,
+    may_be_ours,
+    passes,
+    poll_delay,
+    refused,
+)
+
+__all__ = ["Desk", "Seat"]
+
+T = TypeVar("T")
+
+_SETTLE = 5.0
+"""Seconds that a request of a killed program may still be on its way to the provider."""
+_SKEW = 300.0
+_BACKOFF, _MOST_BACKOFF = 1.0, 60.0
+_CHUNK, _CHUNK_BYTES = 500, 8 * 2**20
+"""So many outcomes are written at once."""
+
+
+@attrs.define(eq=False)
+class Seat:
+    """Calls that wait for the same question."""
+
+    name: str
+    calls: list[Call] = attrs.field(factory=list)
+    done: trio.Event = attrs.field(factory=trio.Event)
+    error: Exception | None = None
+    pile: Pile | None = None
+    """Where it is collected, until that is sent."""
+    tag: str | None = None
+
+
+@attrs.define(eq=False)
+class Desk:
+    """The waiting calls of one client.
+
+    Args:
+        host: keeps the batches alive.
+        journal: what is known of questions.
+        wait: seconds that the first question of a batch waits for others.
+        poll: seconds between two looks at a batch, at most.
+        retries: how often a batch that could not be sent is sent again.
+        counts: how many were `sent`, and how many of an earlier run were `found`.
+    """
+
+    host: Host
+    journal: Journal
+    wait: float
+    poll: float
+    retries: int
+    counts: dict[str, int]
+    _seats: dict[str, Seat] = attrs.field(factory=dict)
+    _piles: Piles = attrs.field(factory=Piles)
+    _full: dict[Pile, trio.Event] = attrs.field(factory=dict)
+    _followed: set[str] = attrs.field(factory=set)
+    _awaited: dict[str, int] = attrs.field(factory=dict)
+    """Of each batch that was sent here, how many of its questions somebody still waits for."""
+    _given_up: set[str] = attrs.field(factory=set)
+    _turn: trio.Lock = attrs.field(factory=trio.Lock)
+
+    async def write(self, work: Callable[..., T], *given: object) -> T:
+        """Write into the journal; what has begun is done, whoever is cancelled meanwhile."""
+        await self._turn.acquire()
+        try:
+            return await self._in_thread(partial(work, *given))
+        finally:
+            self._turn.release()
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        done: T
+        with trio.CancelScope(shield=True):
+            done = await trio.to_thread.run_sync(work)
+        return done
+
+    async def close(self) -> None:
+        """Let others open the journal."""
+        with trio.CancelScope(shield=True):
+            await self.write(self.journal.close)
+
+    def collect(self, name: str, line: Line, batches: Batches, provider: str) -> Seat | None:
+        """The seat of a question that goes in the next batch; `None`: it is too long for any."""
+        seat = self._seats.get(name)
+        if seat is not None:
+            return seat
+        placed = self._piles.place((provider, line.group), name, line, batches.limits)
+        if placed is None:
+            return None
+        pile, full, is_new = placed
+        if full is not None:
+            self._full[full].set()
+        if is_new:
+            self._full[pile] = trio.Event()
+            self.host.start(partial(self._carry, pile, batches, provider))
+        if pile.closed:
+            self._full[pile].set()
+        seat = self._seats[name] = Seat(name, pile=pile)
+        return seat
+
+    def follow(self, name: str, tag: str, batches: Batches) -> Seat:
+        """The seat of a question that is in a batch already."""
+        seat = self._seats.get(name)
+        if seat is None:
+            seat = self._seats[name] = Seat(name, tag=tag)
+        if tag not in self._followed:
+            self._followed.add(tag)
+            self.host.start(partial(self._resume, tag, batches))
+        return seat
+
+    async def sit(self, seat: Seat, call: Call) -> None:
+        """Wait until the journal has what came of a question, or that it is to be asked again.
+
+        Raises:
+            Exception: why its batch could not be sent or followed.
+        """
+        seat.calls.append(call)
+        try:
+            await seat.done.wait()
+        finally:
+            seat.calls.remove(call)
+            if not seat.calls and not seat.done.is_set() and seat.pile is not None:
+                seat.pile.remove(seat.name)  # nobody wants to know any more, and nothing was sent
+                self._seats.pop(seat.name, None)
+        if seat.error is not None:
+            raise copy.copy(seat.error)
+
+    def give_up(self, seat: Seat, batches: Batches) -> None:
+        """A call is answered elsewhere. A batch for which nobody waits any more is cancelled."""
+        if seat.calls or seat.tag not in self._awaited:
+            return
+        self._awaited[seat.tag] -= 1
+        if not self._awaited[seat.tag]:
+            self._given_up.add(seat.tag)
+            self.host.start(partial(self._cancel, seat.tag, batches))
+
+    async def _cancel(self, tag: str, batches: Batches) -> None:
+        batch = self.journal.batch(tag)
+        if batch is not None and batch.id is not None:
+            await batches.cancel(batch.id)
+
+    async def _carry(self, pile: Pile, batches: Batches, provider: str) -> None:
+        """The life of a batch."""
+        with trio.move_on_after(self.wait):
+            await self._full[pile].wait()
+        pile.closed = True
+        del self._full[pile]
+        names = list(pile.lines)
+        if not names:
+            return
+        tag = uuid.uuid4().hex
+        self._followed.add(tag)
+        self._awaited[tag] = len(names)
+        for seat in self._seated(names):
+            seat.pile, seat.tag = None, tag
+        await self._guarded(tag, names, partial(self._send, tag, pile.lines, batches, provider))
+
+    async def _resume(self, tag: str, batches: Batches) -> None:
+        """The rest of the life of a batch of an earlier run."""
+        await self._guarded(tag, self.journal.names(tag), partial(self._find, tag, batches))
+
+    async def _guarded(
+        self, tag: str, names: list[str], work: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Do the work of a batch, and wake those who wait for it, however it ends."""
+        error: Exception | None = RuntimeError("the client closed while its batch was under way")
+        try:
+            await work()
+            error = None
+        except Exception as raised:
+            error = raised
+        finally:
+            self._followed.discard(tag)
+            self._awaited.pop(tag, None)
+            for seat in self._seated(names):
+                if seat.tag == tag:
+                    del self._seats[seat.name]
+                    seat.error = error
+                    seat.done.set()
+
+    def _seated(self, names: Iterable[str]) -> list[Seat]:
+        return [self._seats[name] for name in names if name in self._seats]
+
+    async def _send(
+        self, tag: str, lines: Mapping[str, Line], batches: Batches, provider: str
+    ) -> None:
+        await self.write(self.journal.plan, tag, provider, list(lines))
+        info = await self._created(tag, lines, batches)
+        await self._sent(tag, info, found=False)
+        await self._fetched(tag, info, batches)
+
+    async def _created(self, tag: str, lines: Mapping[str, Line], batches: Batches) -> BatchInfo:
+        """Create a batch. Where nobody knows whether that was done, look before doing it again."""
+        failures = 0
+        while True:
+            try:
+                if failures and (found := await self._orphan(tag, batches)) is not None:
+                    return found
+                return await batches.create(lines, {"llmmw": tag})
+            except LLMError as error:
+                if not error.retryable and not failures:
+                    await self.write(self.journal.unsent, tag)
+                failures += 1
+                if not error.retryable or failures > self.retries + 1:
+                    raise  # where it may be there, whoever asks next looks for it
+                await trio.sleep(self._pause(failures, error))
+
+    def _pause(self, failures: int, error: LLMError) -> float:
+        most = min(_MOST_BACKOFF, self.poll)
+        drawn: float = min(most, _BACKOFF * 2**failures) * (0.5 + self.host.random.random() / 2)
+        return max(drawn, error.retry_after or 0.0)
+
+    async def _find(self, tag: str, batches: Batches) -> None:
+        batch = self.journal.batch(tag)
+        if batch is not None and batch.id is not None:
+            info = await self._asked(partial(batches.get, batch.id), tag)
+            await self._sent(tag, info, found=True)
+            await self._fetched(tag, info, batches)
+            return
+        found = None if batch is None else await self._settled(batch, batches)
+        if found is None:
+            await self.write(self.journal.unsent, tag)
+            return
+        await self._sent(tag, found, found=True)
+        await self._fetched(tag, found, batches)
+
+    async def _settled(self, batch: JournalBatch, batches: Batches) -> BatchInfo | None:
+        """The batch that a killed program may have sent, looked for until none can come."""
+        look = partial(self._orphan, batch.tag, batches)
+        found = await self._asked(look, batch.tag)
+        rest = batch.made + _SETTLE - self.journal.now()
+        if found is None and rest > 0:
+            await trio.sleep(min(rest, _SETTLE))
+            found = await self._asked(look, batch.tag)
+        return found
+
+    async def _orphan(self, tag: str, batches: Batches) -> BatchInfo | None:
+        """The batch at the provider that was planned under this tag, or may have been."""
+        batch = self.journal.batch(tag)
+        if batch is None:
+            return None
+        known = self.journal.ids(batch.provider)
+        async with aclosing(batches.list()) as rows:
+            async for info in rows:
+                if info.created is not None and info.created < batch.made - _SKEW:
+                    return None
+                ours = may_be_ours(info, tag, batch.lines, batch.made)
+                if info.id not in known and ours is not False:
+                    return info
+        return None
+
+    async def _asked(self, ask: Callable[[], Awaitable[T]], tag: str) -> T:
+        """What the provider says, asked again as long as its failures may pass."""
+        failures = 0
+        while True:
+            try:
+                return await ask()
+            except NotFound as error:
+                await self.write(self.journal.unsent, tag)
+                error.message += "; its questions will be asked anew"
+                raise
+            except LLMError as error:
+                if not error.retryable:
+                    raise
+                failures += 1
+                await trio.sleep(self._pause(failures, error))
+
+    async def _sent(self, tag: str, info: BatchInfo, *, found: bool) -> None:
+        await self.write(self.journal.sent, tag, info.id)
+        self.counts["found" if found else "sent"] += 1
+        names = self.journal.names(tag)
+        now = trio.current_time()
+        for call in self._calls(names):
+            call.ledger.write(
+                BatchSubmitted, now, info.provider, info.id, len(names), found, call.attempt.number
+            )
+
+    def _calls(self, names: Iterable[str]) -> list[Call]:
+        return [call for seat in self._seated(names) for call in seat.calls]
+
+    async def _fetched(self, tag: str, info: BatchInfo, batches: Batches) -> None:
+        """Wait until a batch has ended, and have what came of it in the journal."""
+        began = trio.current_time()
+        while not info.ended:
+            age = trio.current_time() - began
+            await trio.sleep(poll_delay(age, self.poll))
+            info = await self._asked(partial(batches.get, info.id), tag)
+            done = (info.completed or 0) + (info.failed or 0)
+            now = trio.current_time()
+            self.host.emit(BatchPolled(now, info.provider, info.id, info.status, done, info.total))
+        names = self.journal.names(tag)
+        if info.refusals:
+            await self.write(self.journal.came, tag, refused(info, names))
+            await self.write(self.journal.unsent, tag)
+            if passes(info.refusals):
+                await trio.sleep(self.poll)
+            return
+        count, ours = await self._asked(partial(self._read, tag, info, batches), tag)
+        if tag in self._given_up or (count and not ours):  # or it was never the one looked for
+            await self.write(self.journal.unsent, tag)
+            return
+        missing = await self.write(self.journal.fetched, tag, ending_of(info))
+        now = trio.current_time()
+        for call in self._calls(names):
+            number = call.attempt.number
+            call.ledger.write(BatchFetched, now, info.provider, info.id, count, missing, number)
+
+    async def _read(self, tag: str, info: BatchInfo, batches: Batches) -> tuple[int, int]:
+        """Read the outcomes into the journal: how many there are, and how many are of this tag."""
+        count = ours = size = 0
+        chunk: list[Outcome] = []
+        async with aclosing(batches.results(info)) as outcomes:
+            async for outcome in outcomes:
+                chunk.append(outcome)
+                count, size = count + 1, size + len(outcome.body)
+                if len(chunk) >= _CHUNK or size >= _CHUNK_BYTES:
+                    ours += await self.write(self.journal.came, tag, chunk)
+                    chunk, size = [], 0
+        ours += await self.write(self.journal.came, tag, chunk)
+        return count, ours
