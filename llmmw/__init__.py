@@ -5,7 +5,8 @@ The map. Imports run downward only; `pyproject.toml` has it as a contract that t
     faces      cli | testing               how people hold it
     bridges    sync | aio, _bridge         for plain and for asyncio programs
     above      sim                         a simulated provider, simulated worlds
-    client     _client, _client_batches, _arguments, _stream, _map, _router, _stack
+    client     _client, _client_batches, _client_map, _arguments, _stream, _map, _journal, _job_file,
+               _router, _stack
     config     _config                     files, accounts, what is doubtful about a stack
     plugins    plugin, _plugins, _own, _hookspecs             find, load, list; the authors' door
     policies   policies | stores | wire    one idea a file; the kit of providers over HTTP
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from llmmw._chain import chain as chain
     from llmmw._chain import describe as describe
     from llmmw._client import Client as Client
+    from llmmw._client_batches import ClientBatches as ClientBatches
+    from llmmw._client_batches import ClientFiles as ClientFiles
     from llmmw._config._advice import Advice as Advice
     from llmmw._config._advice import advise as advise
     from llmmw._config._file import Config as Config
@@ -55,6 +58,7 @@ if TYPE_CHECKING:
     from llmmw._deltas import Restarted as Restarted
     from llmmw._explain import Spent as Spent
     from llmmw._instrument import Instrument as Instrument
+    from llmmw._journal import Journal as Journal
     from llmmw._map import Item as Item
     from llmmw._map import Items as Items
     from llmmw._map import Progress as Progress
@@ -133,14 +137,9 @@ _HOMES = {
         "OnInterrupt",
     ),
     "_capabilities": ("Capabilities",),
-    "_chain": (
-        "Handler",
-        "Layer",
-        "Middleware",
-        "chain",
-        "describe",
-    ),
+    "_chain": ("Handler", "Layer", "Middleware", "chain", "describe"),
     "_client": ("Client",),
+    "_client_batches": ("ClientBatches", "ClientFiles"),
     "_config._file": (
         "Config",
         "load_config",
@@ -149,11 +148,8 @@ _HOMES = {
     "_deltas": ("Delta", "PartDelta", "PartEnd", "PartStart", "ResponseStart", "Restarted"),
     "_explain": ("Spent",),
     "_instrument": ("Instrument",),
-    "_map": (
-        "Item",
-        "Items",
-        "Progress",
-    ),
+    "_journal": ("Journal",),
+    "_map": ("Item", "Items", "Progress"),
     "_map_text": ("MapText",),
     "_messages": ("Message",),
     "_output": (
@@ -265,6 +261,8 @@ __all__ = [
     "Choice",
     "Citation",
     "Client",
+    "ClientBatches",
+    "ClientFiles",
     "Coalesce",
     "Concurrency",
     "Config",
@@ -286,6 +284,7 @@ __all__ = [
     "Instrumentation",
     "Item",
     "Items",
+    "Journal",
     "JsonObject",
     "JsonSchema",
     "Layer",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import trio
 
@@ -15,11 +15,11 @@ from llmmw._call import Call, Listener, OnInterrupt
 from llmmw._capabilities import Capabilities
 from llmmw._chain import Handler, Layer, Middleware, chain, describe
 from llmmw._client_batches import Administered
+from llmmw._client_map import Mapped
 from llmmw._config._file import Config, client_arguments
 from llmmw._instrument import Instrument
 from llmmw._ledger import CallEnded, CallStarted, Ledger
 from llmmw._listen import CallerListener
-from llmmw._map import Items, Progress, Requests
 from llmmw._plugins import Plugins
 from llmmw._prices import GivenPrices, prices_of
 from llmmw._provider import Provider
@@ -46,7 +46,7 @@ __all__ = ["Client"]
 R = TypeVar("R", bound=Response)
 
 
-class Client(Administered, AbstractAsyncContextManager["Client"]):
+class Client(Administered, Mapped, AbstractAsyncContextManager["Client"]):
     """Asks models. An async context manager; whatever it started ends when the block does.
 
     Args:
@@ -259,55 +259,6 @@ class Client(Administered, AbstractAsyncContextManager["Client"]):
         messages = conversation(prompt, system=system)
         request = aimed(CountTokens(messages=messages, **parameters), model, self.targets)
         return await self._answer(self._call(request), timeout, TokenCount)
-
-    @asynccontextmanager
-    async def map(
-        self,
-        requests: Requests,
-        *,
-        concurrency: int = 64,
-        ordered: bool = True,
-        errors: Literal["raise", "yield"] = "raise",
-        progress: Callable[[Progress], None] | None = None,
-        model: str | None = None,
-        timeout: float | None = None,
-        **parameters: Any,
-    ) -> AsyncIterator[Items]:
-        """Answer many requests.
-
-        ::
-
-            async with client.map(prompts) as items:
-                async for item in items: ...
-
-        Args:
-            requests: an iterable or async iterable of requests, rows
-                `{"id"?, "prompt" | "messages", …parameters}`, or prompts. It is read no faster
-                than answers are taken.
-            concurrency: how many calls are alive at once, at most.
-            ordered: items come in the order of the input; otherwise as they are completed.
-            errors: `raise` ends all at the first error; `yield` gives it in its item.
-            progress: called after each answer with how far it is.
-            model: the target where a row names none; default: the client's first.
-            timeout: seconds for each call.
-            parameters: for every row that does not say otherwise.
-        """
-
-        async def answer(request: Request) -> Response:
-            request = aimed(request, None if request.model else model, self.targets)
-            return await self._answer(self._call(request), timeout, Response)
-
-        items = Items(
-            requests,
-            answer,
-            defaults=parameters,
-            concurrency=concurrency,
-            ordered=ordered,
-            errors=errors,
-            progress=progress,
-        )
-        async with items._opened():
-            yield items
 
     def _call(
         self,

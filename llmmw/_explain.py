@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
+from llmmw._cache_events import CacheHit
 from llmmw._events import (
     AnswerRejected,
     AttemptEnded,
@@ -92,7 +93,7 @@ def _rows(events: Sequence[Event]) -> Iterator[_Row]:
     last = {0} if alone else set(last_attempts(events))
     busy = {e.number for e in events if isinstance(e, (AttemptSent, AttemptFirst))}
     began = {e.number for e in events if isinstance(e, AttemptFirst)}
-    free = {e.parent for e in events if isinstance(e, FlightJoined)}
+    free = {e.parent for e in events if isinstance(e, (CacheHit, FlightJoined))}
     for event in events:
         if isinstance(event, AnswerRejected) and event.parent in last:
             free.add(event.parent)

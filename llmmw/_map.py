@@ -11,22 +11,27 @@ from collections.abc import (
     Mapping,
     Sized,
 )
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any, Literal, TypeAlias
 
 import attrs
 import trio
 
+from llmmw._call import Call
+from llmmw._explain import Spent, spent_in
+from llmmw._journal import Journal, plus
+from llmmw._ledger import CacheHit
 from llmmw._request import Generate, Request, generate_of
 from llmmw._response import Response
 from llmmw._tasks import open_nursery, unstopped
 from llmmw.errors import BadRequest, LLMError
 
-__all__ = ["Item", "Items", "Progress", "Requests", "check_many", "request_of"]
+__all__ = ["Item", "Items", "Named", "Progress", "Requests", "check_many", "request_of"]
 
 Requests: TypeAlias = Iterable[object] | AsyncIterable[object]
 _CLEAN_UP = 2.0
-_Answer: TypeAlias = Callable[[Request], Awaitable[Response]]
+_Begin: TypeAlias = Callable[[Request], Call]
+_Answer: TypeAlias = Callable[[Call], Awaitable[Response]]
 
 
 @attrs.frozen(kw_only=True)
@@ -37,6 +42,16 @@ class Item:
     id: object
     response: Response | None = None
     error: LLMError | None = None
+    journaled: bool = False
+    """It stood in the journal: an earlier run has asked for it."""
+
+
+@attrs.frozen
+class Named:
+    """An input under an id of its own. An error stands for one that can't be asked."""
+
+    id: object
+    asked: Request | LLMError
 
 
 @attrs.frozen(kw_only=True)
@@ -47,6 +62,12 @@ class Progress:
     failed: int
     total: int | None
     """How many there are, where the input has a length."""
+    journaled: int = 0
+    """How many of those that are done stood in the journal."""
+    hits: int = 0
+    """How many were answered out of a cache."""
+    spent: Spent = attrs.field(factory=Spent)
+    """What was used, by calls that failed, too; those of the journal have used nothing."""
 
 
 def request_of(item: object, defaults: Mapping[str, Any]) -> tuple[object, Request]:
@@ -56,6 +77,10 @@ def request_of(item: object, defaults: Mapping[str, Any]) -> tuple[object, Reque
     Raises:
         BadRequest: if it is none of these.
     """
+    if isinstance(item, Named):
+        if isinstance(item.asked, LLMError):
+            raise item.asked
+        return item.id, item.asked
     if isinstance(item, Generate):
         fresh = {name: x for name, x in defaults.items() if not item.has(name)}
         return None, generate_of(item, **fresh)
@@ -124,6 +149,7 @@ class Items:
     def __init__(
         self,
         requests: Requests,
+        begin: _Begin,
         answer: _Answer,
         *,
         defaults: Mapping[str, Any],
@@ -131,6 +157,7 @@ class Items:
         ordered: bool,
         errors: Literal["raise", "yield"],
         progress: Callable[[Progress], None] | None,
+        journal: Journal | None,
     ) -> None:
         if type(concurrency) is not int or concurrency < 1:
             raise BadRequest(f"concurrency={concurrency!r}: expected a whole number from 1 on")
@@ -138,14 +165,16 @@ class Items:
         if errors not in {"raise", "yield"}:
             raise BadRequest(f"errors={errors!r}: expected 'raise' or 'yield'")
         self._source = _Source(requests)
+        self._begin = begin
         self._answer = answer
+        self._journal = journal
         self._defaults = defaults
         self._concurrency = concurrency
         self._ordered = ordered
         self._errors = errors
         self._progress = progress
         self._total = len(requests) if isinstance(requests, Sized) else None
-        self._done = self._failed = 0
+        self._seen = Progress(done=0, failed=0, total=self._total)
         # Answers that wait for an earlier one are kept; this bounds how far the others run ahead.
         self._window = trio.Semaphore(4 * concurrency)
         # Bounded by the window, so sending never waits.
@@ -158,7 +187,8 @@ class Items:
     async def _opened(self) -> AsyncIterator[None]:
         """Work as long as the block runs; leaving it cancels what still goes on."""
         try:
-            async with open_nursery() as nursery:
+            journal = self._journal.open() if self._journal is not None else nullcontext()
+            async with journal, open_nursery() as nursery:
                 await self._run(nursery)
                 try:
                     yield
@@ -196,22 +226,61 @@ class Items:
             except StopAsyncIteration:
                 return
             item = await self._item(index, asked)
-            self._done += 1
-            self._failed += item.error is not None
             if self._progress is not None:
-                seen = Progress(done=self._done, failed=self._failed, total=self._total)
-                self._progress(seen)
+                self._progress(self._seen)
             send.send_nowait(item)
 
     async def _item(self, index: int, asked: object) -> Item:
-        name: object = None
+        name = asked.get("id") if isinstance(asked, Mapping) else None
+        name = asked.id if isinstance(asked, Named) else name
+        call: Call | None = None
+        answer: Response | LLMError
         try:
             name, request = request_of(asked, self._defaults)
-            name = index if name is None else name
-            return Item(index=index, id=name, response=await self._answer(request))
+            call = self._begin(request)
         except LLMError as error:
-            name = asked.get("id") if isinstance(asked, Mapping) else name
-            return Item(index=index, id=index if name is None else name, error=error)
+            answer = error
+        name = index if name is None else name
+        if self._journal is not None:
+            row = await self._journal.look(index, call.request if call is not None else None)
+            if row is not None:
+                return self._counted(index, name, row.answer, journaled=True)
+        if call is not None:
+            try:
+                answer = await self._answer(call)
+            except LLMError as error:
+                answer = error
+        return await self._kept(index, name, call, answer)
+
+    async def _kept(
+        self, index: int, name: object, call: Call | None, answer: Response | LLMError
+    ) -> Item:
+        """The item of an answer that has just come."""
+        ledger = call.ledger if call is not None else None
+        spent = Spent()
+        if ledger is not None and (self._journal is not None or self._progress is not None):
+            events = ledger.events
+            spent = spent_in(events)
+            hits = self._seen.hits + any(isinstance(event, CacheHit) for event in events)
+            self._seen = attrs.evolve(self._seen, hits=hits, spent=plus(self._seen.spent, spent))
+        if self._journal is not None:
+            request = call.request if call is not None else None
+            seconds = ledger.seconds if ledger is not None else None
+            await self._journal.keep(index, name, request, answer, seconds, spent)
+        return self._counted(index, name, answer)
+
+    def _counted(
+        self, index: int, name: object, answer: Response | LLMError, *, journaled: bool = False
+    ) -> Item:
+        seen, error = self._seen, answer if isinstance(answer, LLMError) else None
+        self._seen = attrs.evolve(
+            seen,
+            done=seen.done + 1,
+            failed=seen.failed + (error is not None),
+            journaled=seen.journaled + journaled,
+        )
+        response = answer if isinstance(answer, Response) else None
+        return Item(index=index, id=name, response=response, error=error, journaled=journaled)
 
     def __aiter__(self) -> AsyncIterator[Item]:
         return self

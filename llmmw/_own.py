@@ -42,6 +42,7 @@ def llmmw_commands() -> list[Spec]:
     """The commands of `llmmw`."""
     return [
         Spec("ask", "llmmw.cli.ask:ask", "ask one question"),
+        Spec("batches", "llmmw.cli.batches:batches", "list batches at providers, fetch them"),
         Spec("cache", "llmmw.cli.cache:cache", "look at kept answers, copy and clear them"),
         Spec("check", "llmmw.cli.check:check", "show a configuration and what is doubtful in it"),
         Spec("laws", "llmmw.testing._command:laws", "try the laws of policies on random stacks"),

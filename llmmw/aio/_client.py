@@ -13,14 +13,17 @@ from collections.abc import (
 )
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 from llmmw._bridge import Bridge, Feed, Tell, listener_through
 from llmmw._call import Listener, OnInterrupt
+from llmmw._journal import Journal
 from llmmw._mailbox import Mailbox
 from llmmw._map import Progress
 from llmmw._portal import Portal, Work, current_portal
 from llmmw._response import Embeddings, Generation, Scores, TokenCount
+from llmmw.aio._batches import Batches, Files
 from llmmw.aio._reading import Hearing, Items, Queue, Stream, feeding, running
 
 __all__ = ["Client"]
@@ -206,6 +209,7 @@ class Client(Bridge):
         concurrency: int = 64,
         ordered: bool = True,
         errors: Literal["raise", "yield"] = "raise",
+        journal: str | Path | Journal | None = None,
         progress: Callable[[Progress], None] | None = None,
         model: str | None = None,
         timeout: float | None = None,
@@ -228,6 +232,7 @@ class Client(Bridge):
             concurrency,
             ordered=ordered,
             errors=errors,
+            journal=journal,
             model=model,
             timeout=timeout,
             **parameters,
@@ -236,3 +241,13 @@ class Client(Bridge):
         items = Items(queue, feed, room, progress)
         async with running(work, queue), feeding(feed, room, requests):
             yield items
+
+    @property
+    def batches(self) -> Batches:
+        """The batches at its providers."""
+        return Batches(self._answer, self._trio)
+
+    @property
+    def files(self) -> Files:
+        """The files at its providers."""
+        return Files(self._answer, self._trio)

@@ -13,6 +13,7 @@ is in it.
 from __future__ import annotations
 
 import copy
+import sqlite3
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
@@ -22,17 +23,17 @@ from typing import TypeVar
 import attrs
 import trio
 
-from llmmw._administration import Batches, BatchInfo, Line, Outcome
+from llmmw._administration import Batches, BatchInfo, Line
 from llmmw._call import Call
 from llmmw._ledger import BatchFetched, BatchPolled, BatchSubmitted
 from llmmw._tasks import Host
-from llmmw.errors import LLMError, NotFound
+from llmmw.errors import ConfigError, LLMError, NotFound
+from llmmw.policies._batch_far import chunks_of, sent_as
 from llmmw.policies._batch_journal import Journal, JournalBatch
 from llmmw.policies._batch_piles import (
     Pile,
     Piles,
     ending_of,
-    may_be_ours,
     passes,
     poll_delay,
     refused,
@@ -44,10 +45,7 @@ T = TypeVar("T")
 
 _SETTLE = 5.0
 """Seconds that a request of a killed program may still be on its way to the provider."""
-_SKEW = 300.0
 _BACKOFF, _MOST_BACKOFF = 1.0, 60.0
-_CHUNK, _CHUNK_BYTES = 500, 8 * 2**20
-"""So many outcomes are written at once."""
 
 
 @attrs.define(eq=False)
@@ -89,13 +87,21 @@ class Desk:
     _awaited: dict[str, int] = attrs.field(factory=dict)
     """Of each batch that was sent here, how many of its questions somebody still waits for."""
     _given_up: set[str] = attrs.field(factory=set)
+    _strangers: set[str] = attrs.field(factory=set)
+    """Batches that are none of ours."""
     _turn: trio.Lock = attrs.field(factory=trio.Lock)
 
     async def write(self, work: Callable[..., T], *given: object) -> T:
-        """Write into the journal; what has begun is done, whoever is cancelled meanwhile."""
+        """Write into the journal; what has begun is done, whoever is cancelled meanwhile.
+
+        Raises:
+            ConfigError: if that can't be done.
+        """
         await self._turn.acquire()
         try:
             return await self._in_thread(partial(work, *given))
+        except sqlite3.Error as error:
+            raise ConfigError(f"can't write to {self.journal.path}: {error}") from error
         finally:
             self._turn.release()
 
@@ -213,10 +219,11 @@ class Desk:
         return [self._seats[name] for name in names if name in self._seats]
 
     async def _send(
-        self, tag: str, lines: Mapping[str, Line], batches: Batches, provider: str
+        self, tag: str, lines: dict[str, Line], batches: Batches, provider: str
     ) -> None:
         await self.write(self.journal.plan, tag, provider, list(lines))
         info = await self._created(tag, lines, batches)
+        lines.clear()  # they may be many megabytes, and it may take a day
         await self._sent(tag, info, found=False)
         await self._fetched(tag, info, batches)
 
@@ -241,14 +248,13 @@ class Desk:
         drawn: float = min(most, _BACKOFF * 2**failures) * (0.5 + self.host.random.random() / 2)
         return max(drawn, error.retry_after or 0.0)
 
-    async def _find(self, tag: str, batches: Batches) -> None:
+    async def _find(self, tag: str, batches: Batches, *, lost: bool = False) -> None:
+        """Follow a batch that was sent; `lost`: not under the id that stands in the journal."""
         batch = self.journal.batch(tag)
-        if batch is not None and batch.id is not None:
-            info = await self._asked(partial(batches.get, batch.id), tag)
-            await self._sent(tag, info, found=True)
-            await self._fetched(tag, info, batches)
-            return
-        found = None if batch is None else await self._settled(batch, batches)
+        if batch is not None and batch.id is not None and not lost:
+            found: BatchInfo | None = await self._asked(partial(batches.get, batch.id), tag)
+        else:
+            found = None if batch is None else await self._settled(batch, batches)
         if found is None:
             await self.write(self.journal.unsent, tag)
             return
@@ -270,15 +276,7 @@ class Desk:
         batch = self.journal.batch(tag)
         if batch is None:
             return None
-        known = self.journal.ids(batch.provider)
-        async with aclosing(batches.list()) as rows:
-            async for info in rows:
-                if info.created is not None and info.created < batch.made - _SKEW:
-                    return None
-                ours = may_be_ours(info, tag, batch.lines, batch.made)
-                if info.id not in known and ours is not False:
-                    return info
-        return None
+        return await sent_as(batch, batches, self.journal.ids(batch.provider) | self._strangers)
 
     async def _asked(self, ask: Callable[[], Awaitable[T]], tag: str) -> T:
         """What the provider says, asked again as long as its failures may pass."""
@@ -312,6 +310,8 @@ class Desk:
     async def _fetched(self, tag: str, info: BatchInfo, batches: Batches) -> None:
         """Wait until a batch has ended, and have what came of it in the journal."""
         began = trio.current_time()
+        if tag in self._given_up:  # while it was sent
+            await self._cancel(tag, batches)
         while not info.ended:
             age = trio.current_time() - began
             await trio.sleep(poll_delay(age, self.poll))
@@ -327,7 +327,11 @@ class Desk:
                 await trio.sleep(self.poll)
             return
         count, ours = await self._asked(partial(self._read, tag, info, batches), tag)
-        if tag in self._given_up or (count and not ours):  # or it was never the one looked for
+        if count and not ours:  # it only looked like the one that was sent
+            self._strangers.add(info.id)
+            await self._find(tag, batches, lost=True)
+            return
+        if tag in self._given_up:
             await self.write(self.journal.unsent, tag)
             return
         missing = await self.write(self.journal.fetched, tag, ending_of(info))
@@ -338,14 +342,9 @@ class Desk:
 
     async def _read(self, tag: str, info: BatchInfo, batches: Batches) -> tuple[int, int]:
         """Read the outcomes into the journal: how many there are, and how many are of this tag."""
-        count = ours = size = 0
-        chunk: list[Outcome] = []
-        async with aclosing(batches.results(info)) as outcomes:
-            async for outcome in outcomes:
-                chunk.append(outcome)
-                count, size = count + 1, size + len(outcome.body)
-                if len(chunk) >= _CHUNK or size >= _CHUNK_BYTES:
-                    ours += await self.write(self.journal.came, tag, chunk)
-                    chunk, size = [], 0
-        ours += await self.write(self.journal.came, tag, chunk)
+        count = ours = 0
+        async with aclosing(chunks_of(batches.results(info))) as chunks:
+            async for chunk in chunks:
+                count += len(chunk)
+                ours += await self.write(self.journal.came, tag, chunk)
         return count, ours

@@ -10,6 +10,7 @@ import orjson
 from llmmw._administration import BatchInfo, BatchLimits, Line, Outcome, Refusal
 
 __all__ = [
+    "SKEW",
     "Pile",
     "Piles",
     "ending_of",
@@ -22,7 +23,7 @@ __all__ = [
 
 _FIRST_POLL = 1.0
 _SLOWER = 0.1
-_SKEW = 300.0
+SKEW = 300.0
 """Seconds by which the provider's clock may differ from ours."""
 _BESIDE = 200
 """Bytes of a line beside its body."""
@@ -113,7 +114,7 @@ def may_be_ours(info: BatchInfo, tag: str, lines: int, made: float) -> bool | No
     outcomes will tell, as the provider keeps no labels."""
     if info.metadata is not None:
         return info.metadata.get("llmmw") == tag
-    alike = info.total == lines and info.created is not None and info.created >= made - _SKEW
+    alike = info.total == lines and info.created is not None and info.created >= made - SKEW
     return None if alike else False
 
 

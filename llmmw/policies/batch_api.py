@@ -191,6 +191,9 @@ class BatchApi:
         assert call.host is not None
         self._counts["asked"] += 1
         line = await batches.write(call.host.ask, call)
+        now_known = desk.journal.look(name)
+        if now_known is not None and now_known.tag is not None:  # others were quicker
+            return desk.follow(name, now_known.tag, batches)
         return desk.collect(name, line, batches, call.request.provider_name)
 
     async def _response(

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias, TypeVar
 
 from llmmw._bridge import Bridge, Feed, Heard, Tell, listener_through
 from llmmw._call import OnInterrupt
 from llmmw._deltas import Delta
+from llmmw._journal import Journal
 from llmmw._map import Progress
 from llmmw._portal import Work, current_portal
 from llmmw._response import Embeddings, Generation, Scores, TokenCount
 from llmmw.errors import BadRequest
+from llmmw.sync._batches import Batches, Files
 from llmmw.sync._reading import Items, Queue, Stream, running
 
 __all__ = ["Client", "Listener"]
@@ -197,6 +200,7 @@ class Client(Bridge):
         concurrency: int = 64,
         ordered: bool = True,
         errors: Literal["raise", "yield"] = "raise",
+        journal: str | Path | Journal | None = None,
         progress: Callable[[Progress], None] | None = None,
         model: str | None = None,
         timeout: float | None = None,
@@ -222,9 +226,20 @@ class Client(Bridge):
             concurrency,
             ordered=ordered,
             errors=errors,
+            journal=journal,
             model=model,
             timeout=timeout,
             **parameters,
         )
         with running(work, queue):
             yield Items(queue, feed, iter(requests), progress)
+
+    @property
+    def batches(self) -> Batches:
+        """The batches at its providers."""
+        return Batches(self._answer, self._trio)
+
+    @property
+    def files(self) -> Files:
+        """The files at its providers."""
+        return Files(self._answer, self._trio)

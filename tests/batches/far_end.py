@@ -57,6 +57,8 @@ class FarEnd:
     """Answers that are given to the next requests instead."""
     refuse: list[dict[str, Any]] = attrs.field(factory=list)
     """What the next batch is refused for as a whole."""
+    lose: int = 0
+    """How many times the line breaks when a batch has been taken."""
     withhold: bool = False
     """Batches do not end."""
 
@@ -151,6 +153,9 @@ class FarEnd:
             self.asked.update(text_of(one) for one in asked.values())
         self.refuse = []
         await self.hook("created")
+        if self.lose:
+            self.lose -= 1
+            return Answer(reset=True)
         return _told(batch)
 
     def _list(self, wire: str, query: dict[str, list[str]]) -> Any:
@@ -269,7 +274,7 @@ def _told(batch: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": batch["id"],
         "object": "batch",
-        "status": status if ended else "in_progress",
+        "status": status if ended else "cancelling" if cancelled else "in_progress",
         "created_at": batch["created"],
         "metadata": batch["metadata"],
         "request_counts": {"total": size, "completed": size if ended else 0, "failed": 0},
@@ -284,7 +289,7 @@ def _file(name: str, data: bytes) -> dict[str, Any]:
 
 
 def _part(part: bytes) -> tuple[str, bytes]:
-    head, _, rest = part.strip(b"\r\n").partition(b"\r\n\r\n")
+    head, _, rest = part.removeprefix(b"\r\n").removesuffix(b"\r\n").partition(b"\r\n\r\n")
     return head.partition(b'name="')[2].partition(b'"')[0].decode(), rest
 
 

@@ -18,6 +18,7 @@ from .far_end import options_for
 
 _batch_desk._SETTLE = 0.2  # the far end is near
 
+
 async def main(url: str, target: str, journal: str, out: str, count: int) -> None:
     layer = BatchApi(journal, max_wait=0.05, poll=0.02)
     texts = {}

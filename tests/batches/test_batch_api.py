@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -23,7 +23,7 @@ from llmmw.errors import (
     UnsupportedFeature,
 )
 from llmmw.policies import _batch_desk
-from llmmw.testing import Answer
+from llmmw.testing import Answer, Script, SimulatedProvider
 
 from .far_end import FarEnd, open_far_end, options_for
 
@@ -41,17 +41,12 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_batch_desk, "_BACKOFF", 0.01)
 
 
-@pytest.fixture
-async def far() -> None:
-    """Not used: the far end is opened in the tests, by `at_work`."""
-
-
 @asynccontextmanager
 async def at_work(
     kind: str, journal: Path, far: FarEnd, **options: Any
 ) -> AsyncIterator[tuple[Client, BatchApi, list[Event]]]:
     """A client whose calls go in batches, and what its instruments hear."""
-    options = {"max_wait": 0.05, "poll": 0.02} | options
+    options = {"max_wait": 0.05, "poll": 0.02, "least_time": 2} | options
     layer, heard = BatchApi(journal / "night.db", **options), list[Event]()
     async with Client(
         TARGETS[kind],
@@ -194,14 +189,13 @@ def _fields(batches: Any) -> dict[str, Any]:
 
 @KINDS
 async def test_a_call_goes_live_whose_deadline_is_near(kind: str, tmp_path: Path) -> None:
-    async with open_far_end() as far, at_work(kind, tmp_path, far) as (client, layer, heard):
-        answer = await client.ask("now", timeout=30)
+    async with open_far_end() as far, at_work(kind, tmp_path, far) as (client, _, heard):
+        answer = await client.ask("now", timeout=1.9)
         assert answer.text == "You said: now"
         assert far.live == {"now": 1}
         assert not far.batches
         assert [e.why for e in heard if isinstance(e, WentLive)] == ["deadline"]
-        with trio.fail_after(math.inf):
-            await client.ask("later")
+        await client.ask("later")
         assert len(far.batches) == 1
 
 
@@ -248,7 +242,7 @@ async def test_who_leaves_before_the_batch_is_sent_is_not_asked_for(
 @KINDS
 async def test_a_later_client_finds_the_batch_that_was_left(kind: str, tmp_path: Path) -> None:
     async with open_far_end(withhold=True) as far:
-        async with at_work(kind, tmp_path, far, least_time=0) as (client, _, _):
+        async with at_work(kind, tmp_path, far, poll=0.02) as (client, _, _):
             submitted = trio.Event()
 
             async def hook(stage: str) -> None:
@@ -275,30 +269,23 @@ async def test_a_later_client_finds_the_batch_that_was_left(kind: str, tmp_path:
 async def test_a_create_whose_answer_is_lost_is_looked_for_and_not_repeated(
     kind: str, tmp_path: Path
 ) -> None:
-    async with open_far_end() as far, at_work(kind, tmp_path, far) as (client, _, _):
-
-        async def hook(stage: str) -> None:
-            if stage == "created":
-                far.hook = FarEnd().hook
-                far.lose = True
-
-        far.hook = hook
-        far.clock = client_clock
+    async with (
+        open_far_end(clock=time.time) as far,
+        at_work(kind, tmp_path, far) as (client, _, _),
+    ):
+        far.lose = 1
         answers = await mapped(client, ["a", "b"])
         assert answers == {p: f"You said: {p}" for p in "ab"}
         assert far.asked == {"a": 1, "b": 1}
         assert len(far.batches) == 1
 
 
-def client_clock() -> float:
-    import time
-
-    return time.time()
-
-
 async def test_a_line_that_spoils_its_batch_fails_alone(tmp_path: Path) -> None:
     why = {"code": "invalid_json_line", "message": "this line is wrong", "line": 2}
-    async with open_far_end(refuse=[why]) as far, at_work("openai", tmp_path, far) as (client, _, _):
+    async with (
+        open_far_end(refuse=[why]) as far,
+        at_work("openai", tmp_path, far) as (client, _, _),
+    ):
         answers = await mapped(client, ["a", "b", "c"])
         failed = {p: e for p, e in answers.items() if isinstance(e, BadRequest)}
         assert len(failed) == 1
@@ -309,7 +296,10 @@ async def test_a_line_that_spoils_its_batch_fails_alone(tmp_path: Path) -> None:
 
 async def test_a_batch_that_is_refused_for_now_is_sent_later(tmp_path: Path) -> None:
     why = {"code": "token_limit_exceeded", "message": "enqueued too much", "line": None}
-    async with open_far_end(refuse=[why]) as far, at_work("openai", tmp_path, far) as (client, _, _):
+    async with (
+        open_far_end(refuse=[why]) as far,
+        at_work("openai", tmp_path, far) as (client, _, _),
+    ):
         assert await mapped(client, ["a", "b"]) == {p: f"You said: {p}" for p in "ab"}
         assert len(far.batches) == 2
 
@@ -374,10 +364,9 @@ async def test_a_batch_that_is_gone_is_told_once_and_then_asked_anew(
 
 
 async def test_targets_without_batches_go_live(tmp_path: Path) -> None:
-    from llmmw.testing import SimulatedProvider
-
-    layer = BatchApi(tmp_path / "night.db")
-    async with Client("sim:a", stack=[layer], providers=[SimulatedProvider()]) as client:
+    layer = BatchApi(tmp_path / "night.db", least_time=0)
+    provider = SimulatedProvider({"a": Script(pieces=("Yes",))})
+    async with Client("sim:a", stack=[layer], providers=[provider]) as client:
         answer = await client.ask("hi")
         assert "goes live (unsupported)" in answer.explain()
         with pytest.raises(UnsupportedFeature, match="sim has no batches"):
@@ -407,3 +396,24 @@ async def test_a_file_that_is_no_journal_is_left_alone(tmp_path: Path) -> None:
 def test_wrong_options_are_named(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         BatchApi(**{"journal": "x.db", **wrong})
+
+
+async def test_of_batches_without_labels_the_one_with_our_questions_is_found(
+    tmp_path: Path,
+) -> None:
+    """A host keeps no labels, and a stranger has sent as many questions at the same time."""
+    async with (
+        open_far_end(clock=time.time) as far,
+        at_work("anthropic", tmp_path, far) as (client, _, _),
+    ):
+
+        async def hook(stage: str) -> None:
+            if stage == "created" and len(far.batches) == 1:
+                far.hook = FarEnd().hook
+                await client.batches.create(["strange 1", "strange 2"])
+                far.lose = 1
+
+        far.hook = hook
+        far.clock = iter([time.time() - 60, *[time.time()] * 9]).__next__
+        assert await mapped(client, ["a", "b"]) == {p: f"You said: {p}" for p in "ab"}
+        assert far.asked == {"a": 1, "b": 1, "strange 1": 1, "strange 2": 1}

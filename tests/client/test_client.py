@@ -178,7 +178,7 @@ async def test_restart_and_buffer_are_for_those_who_ask() -> None:
     async with Client("sim:a", providers=[world(a=scripts)]) as client:
         async with client.stream("hi", on_interrupt="buffer") as stream:
             assert [piece async for piece in stream.text] == ["whole"]
-        with pytest.raises(ConfigError, match="expected one of error, restart, buffer"):
+        with pytest.raises(ConfigError, match="expected one of error, restart, resume, buffer"):
             await client.ask("hi", on_interrupt="explode")  # type: ignore[arg-type]
 
 

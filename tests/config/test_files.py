@@ -191,8 +191,8 @@ WRONG = [
     (
         STACK + '"retyr"',
         "f.toml: stack[0].use: no middleware is named 'retyr'; did you mean 'retry'? there is "
-        "attempts, balance, batch, breaker, cache, coalesce, concurrency, fallback, guard, hedge, "
-        "instrument, maker, opaque, plain, rate_limit, retry, timeout",
+        "attempts, balance, batch, batch_api, breaker, cache, coalesce, concurrency, fallback, "
+        "guard, hedge, instrument, maker, opaque, plain, rate_limit, retry, timeout",
     ),
     (
         STACK + '"retry"\nretires = 2',

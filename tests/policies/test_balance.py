@@ -615,7 +615,7 @@ async def test_explain_tells_what_was_chosen_and_why():
         (NAMES, {"exclude_max": None}, "exclude_max=None"),
         (NAMES, {"hold": "long"}, "hold='long'"),
     ],
-    ids=str,
+    ids=lambda given: str(given).partition(" at 0x")[0],
 )
 def test_a_wrong_option_is_named(targets, options, message):
     with pytest.raises(ConfigError) as caught:

@@ -125,7 +125,9 @@ class OpenAIBatches(HttpBatches):
             failed=counts.get("failed"),
             created=seconds_in(told, "created_at"),
             expires=seconds_in(told, "expires_at"),
-            metadata={str(name): str(one) for name, one in labels.items()},
+            metadata={name: str(one) for name, one in labels.items()}
+            if "metadata" in told
+            else None,
             refusals=tuple(_refusals(told)) if status == "failed" else (),
             raw=dict(told),
         )

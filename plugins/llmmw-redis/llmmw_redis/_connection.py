@@ -50,7 +50,8 @@ class Connection:
             OSError: for a connection that is lost, and `trio.BrokenResourceError`.
             hiredis.ProtocolError: if it is no Redis.
         """
-        await self.stream.send_all(b"".join([hiredis.pack_command(one) for one in commands]))
+        packed: Any = hiredis.pack_command  # its types know commands of one word only
+        await self.stream.send_all(b"".join([packed(one) for one in commands]))
         replies: list[Any] = []
         most = self.most_bytes
         while True:

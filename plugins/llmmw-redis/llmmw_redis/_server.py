@@ -28,7 +28,14 @@ from llmmw_redis._connection import Command, Connection, connect
 __all__ = ["Server"]
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 5.0
-_BROKEN = (OSError, ValueError, StoreError, LLMError, hiredis.ProtocolError, trio.BrokenResourceError)
+_BROKEN = (
+    OSError,
+    ValueError,
+    StoreError,
+    LLMError,
+    hiredis.ProtocolError,
+    trio.BrokenResourceError,
+)
 _log = logging.getLogger("llmmw.store")
 
 

@@ -29,6 +29,7 @@ _HEAD = len(_MARK) + 8
 _ENDLESS = 1e11
 """Seconds that are as good as for ever."""
 _PAGE = 20
+_DEFAULT: Any = "redis://localhost:6379"
 _MOST_KEYS = 1_000_000
 
 
@@ -57,7 +58,7 @@ class RedisStore:
         tls: for `rediss`, in place of trusting what the system trusts.
     """
 
-    url: Address = attrs.field(default="redis://localhost:6379", converter=address_of)
+    url: Address = attrs.field(default=_DEFAULT, converter=address_of)
     password: KeyOption = attrs.field(default=None, kw_only=True, repr=False)
     prefix: str = attrs.field(
         default="llmmw:", validator=attrs.validators.instance_of(str), kw_only=True

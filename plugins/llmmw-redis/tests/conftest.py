@@ -33,7 +33,7 @@ class Server:
         said = ""
         for line in self.process.stdout:
             said += line
-            if "Ready to accept" in line:
+            if "eady to accept connections" in line:
                 return self
         raise AssertionError(said)
 

@@ -3,12 +3,14 @@
 import importlib.util
 import logging
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 from llmmw_redis import RedisStore
 
 from llmmw import Cache, Client
@@ -124,7 +126,7 @@ async def test_a_server_that_was_killed_costs_no_call(redis, caplog):
         assert len(provider.opened) == 1
         redis.kill()
         with caplog.at_level(logging.WARNING, "llmmw.store"):
-            for number in range(20):
+            for _ in range(20):
                 assert (await client.ask("hello")).text == "x"
         assert len(provider.opened) == 21
         failed = [event for event in heard if isinstance(event, StoreFailed)]
@@ -153,13 +155,13 @@ async def test_a_server_that_hangs_holds_up_no_call(redis):
         failed = [event for event in heard if isinstance(event, StoreFailed)]
         assert len(failed) >= 50
         assert "does not answer within 0.05 s" in failed[0].message
-        slow = [event for event in failed if "within" in event.message]
+        slow = [event for event in failed if "asked again in" not in event.message]
         assert len(slow) * 0.05 <= took  # the others did not wait for it
         assert len(slow) < 10
         assert store.statistics()["failed"] >= 50
 
 
-async def test_a_server_that_is_not_there_is_asked_at_ever_longer_intervals(tmp_path, autojump_clock=None):
+async def test_a_server_that_is_not_there_is_asked_at_ever_longer_intervals(tmp_path):
     store = RedisStore(f"unix://{tmp_path}/none")
     async with open_host() as host:
         there = await opened(host, store)
@@ -182,10 +184,8 @@ async def test_what_is_no_redis_is_told(tmp_path):
         await stream.send_all(b"SSH-2.0-OpenSSH\r\n")
 
     async with trio.open_nursery() as nursery:
-        (listener,) = await nursery.start(trio.serve_tcp, serve, 0, )[:1] if False else (
-            (await nursery.start(trio.serve_tcp, serve, 0))[0],
-        )
-        port = listener.socket.getsockname()[1]
+        listeners = await nursery.start(trio.serve_tcp, serve, 0)
+        port = listeners[0].socket.getsockname()[1]
         async with open_host() as host:
             there = await opened(host, RedisStore(f"redis://127.0.0.1:{port}", timeout=5))
             with pytest.raises(StoreError, match="Protocol"):
@@ -240,7 +240,11 @@ def test_wrong_addresses(url):
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"timeout": 0}, "timeout=0"), ({"connections": -1}, "connections=-1"), ({"max_bytes": 0}, "max_bytes=0")],
+    [
+        ({"timeout": 0}, "timeout=0"),
+        ({"connections": -1}, "connections=-1"),
+        ({"max_bytes": 0}, "max_bytes=0"),
+    ],
 )
 def test_wrong_options(options, words):
     with pytest.raises(ConfigError, match=words):
@@ -267,7 +271,7 @@ async def test_passwords(start_redis, monkeypatch, tmp_path, caplog):
     for url, password in ((redis.url, "wrong-" + PASSWORD), (redis.url, None)):
         async with open_host() as host:
             store = await opened(host, RedisStore(url, password=password, timeout=10))
-            with pytest.raises(StoreError, match="WRONGPASS|NOAUTH") as raised:
+            with pytest.raises(StoreError, match=r"WRONGPASS|NOAUTH") as raised:
                 await store.get("k")
             assert shown(raised.value).count(PASSWORD) == 0
     assert PASSWORD not in caplog.text
@@ -307,7 +311,7 @@ async def test_tls(start_redis, certificate, monkeypatch):
     url = f"rediss://localhost:{port}/2"
     async with open_host() as host:
         store = await opened(host, RedisStore(url, timeout=10))
-        with pytest.raises(StoreError, match="(?i)certificate"):
+        with pytest.raises(StoreError, match=r"(?i)certificate"):
             await store.get("k")
     monkeypatch.setenv("SSL_CERT_FILE", str(cert))
     async with open_host() as host:
@@ -319,8 +323,6 @@ async def test_tls(start_redis, certificate, monkeypatch):
 
 
 def free_port():
-    import socket
-
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return taken.getsockname()[1]

@@ -1,0 +1,61 @@
+"""A process that hammers one account: hammer.py URL CALLS RATE BURST SEED; prints what it did."""
+
+import json
+import random
+import sys
+import time
+
+import trio
+from llmmw_redis import RedisStore
+
+from llmmw import Call, Generate, Generation, RateLimit, chain
+from llmmw._ledger import StoreFailed
+from llmmw.errors import Overloaded
+from llmmw.testing import open_host
+
+url, calls, rate, burst, seed = sys.argv[1], *map(float, sys.argv[2:5]), int(sys.argv[5])
+chance = random.Random(seed)
+starts, failed, cancelled, spent = [], [], 0, 0
+
+
+async def provider(call):
+    global spent
+    call.attempt.mark_sent(call.ledger)
+    starts.append(time.time())
+    spent += 1
+    await trio.sleep(chance.random() / 50)
+    if chance.random() < 0.2:
+        raise Overloaded("busy")
+    return Generation(model="a", provider="sim")
+
+
+async def one(handler, host):
+    global cancelled
+    request = Generate(model="sim:a", messages=["hello"])
+    call = Call(request, host=host)
+    with trio.move_on_after(chance.choice([100, 100, 100, 0.02])) as scope:
+        try:
+            await handler(call)
+        except Overloaded:
+            pass
+        except Exception as error:
+            if type(error).__name__ != "CallShed":
+                raise
+    cancelled += scope.cancelled_caught
+    failed.extend(event for event in call.ledger.events if isinstance(event, StoreFailed))
+
+
+async def main():
+    limit = RateLimit(requests=rate, per=1.0, burst=burst, store=RedisStore(url, timeout=20))
+    handler = chain(limit, provider=provider)
+    async with open_host() as host:
+        async with trio.open_nursery() as nursery:
+            for _ in range(int(calls)):
+                nursery.start_soon(one, handler, host)
+                await trio.sleep(chance.random() / 100)
+    charged = limit.statistics()["sim"]["charged"]["requests"]
+    told = {"starts": starts, "sent": len(starts), "spent": spent, "charged": charged}
+    print(json.dumps({**told, "failed": len(failed), "cancelled": cancelled}))
+
+
+trio.run(main)
