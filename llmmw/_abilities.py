@@ -82,10 +82,10 @@ class Ability:
         named in `cannot`."""
         parameters = self._changed(told.parameters, _PARAMETERS)
         outputs = self._changed(told.outputs, _OUTPUTS)
-        if parameters is not None and "output" not in (told.parameters or ()):
+        if told.parameters is not None and "output" not in told.parameters:
             forms = (self.can & _OUTPUTS) if "output" not in self.cannot else frozenset()
             if forms:
-                parameters |= {"output"}
+                parameters = frozenset({*(parameters or ()), "output"})
                 outputs = cast("frozenset[Output]", forms)
             elif "output" in self.can:  # which of its forms, was said by nobody
                 outputs = self._changed(None, _OUTPUTS)

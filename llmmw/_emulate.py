@@ -30,13 +30,13 @@ class Stops:
         """What can't be the beginning of such a word."""
         if self.finish is not None:
             return ""
-        text = self._held + text
-        found = [(at + len(word), at, word) for word in self.words if (at := text.find(word)) >= 0]
+        text, words = self._held + text, [word for word in self.words if word]
+        found = [(at + len(word), at, word) for word in words if (at := text.find(word)) >= 0]
         if found:
             _, at, word = min(found)
             self.finish, self._held = Finish("stop", stop_sequence=word), ""
             return text[:at]
-        kept = len(text) - max((_begun(text, word) for word in self.words), default=0)
+        kept = len(text) - max((_begun(text, word) for word in words), default=0)
         self._held = text[kept:]
         return text[:kept]
 

@@ -101,11 +101,10 @@ class JobFile:
         ).fetchone()
         return every - failed, failed, last + 1
 
-    def failed(self) -> dict[int, LLMError]:
-        """The errors, by their places."""
-        found = self._db.execute("SELECT * FROM rows WHERE failed ORDER BY place").fetchall()
-        errors = ((one.place, one.answer) for one in map(_row, found))
-        return {place: error for place, error in errors if isinstance(error, LLMError)}
+    def failed(self) -> dict[int, JobRow]:
+        """The rows that have an error, by their places."""
+        found = self._db.execute("SELECT * FROM rows WHERE failed").fetchall()
+        return {row.place: row for row in map(_row, found)}
 
     def has_texts(self) -> bool:
         """Whether some id is no number."""

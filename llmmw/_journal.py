@@ -156,10 +156,12 @@ class Journal:
         """
         if place >= self._end:
             return None
-        async with self._reading:
-            while place >= self._read:
-                rows, self._read = await self._in_thread(partial(JobFile.page, first=self._read))
-                self._page.update({row.place: row for row in rows})
+        while place >= self._read:
+            async with self._reading:
+                if place >= self._read:
+                    read = partial(JobFile.page, first=self._read)
+                    rows, self._read = await self._in_thread(read)
+                    self._page.update({row.place: row for row in rows})
         row = self._page.pop(place, None)
         if row is None:
             return None
@@ -189,7 +191,7 @@ class Journal:
             StoreError: if it has no form in which it could be kept.
         """
         try:
-            record = write_record(Record(_plain(answer)))
+            record = _record(_plain(answer))
         except RecordError as error:
             raise StoreError(f"the answer of row {place} can't be kept: {error}") from error
         failed = isinstance(answer, LLMError)
@@ -225,6 +227,29 @@ class Journal:
 
 def _key(request: Request | None) -> bytes:
     return b"" if request is None else bytes.fromhex(request.key())
+
+
+def _record(answer: Response | LLMError) -> bytes:
+    try:
+        return write_record(Record(answer))
+    except RecordError:
+        # Half of a surrogate pair, as some models write it, is no valid UTF-8.
+        return write_record(Record(_valid(answer)))
+
+
+def _valid(item: Any) -> Any:
+    if isinstance(item, str):
+        return item.encode(errors="replace").decode()
+    if isinstance(item, (tuple, list)):
+        return type(item)(_valid(one) for one in item)
+    if isinstance(item, dict):
+        return {_valid(name): _valid(one) for name, one in item.items()}
+    if attrs.has(type(item)):
+        fields = (field for field in attrs.fields(type(item)) if field.init and field.eq)
+        return attrs.evolve(item, **{f.alias: _valid(getattr(item, f.name)) for f in fields})
+    if isinstance(item, LLMError):
+        item.message = _valid(item.message)
+    return item
 
 
 def _plain(answer: Response | LLMError) -> Response | LLMError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Awaitable, Generator, Mapping
 from typing import Any, Literal
 
@@ -34,6 +35,7 @@ __all__ = [
     "CallerListener",
     "ResponseBuilder",
     "broken_off",
+    "with_partial",
 ]
 
 _MOST_BYTES = 64 * 2**20
@@ -77,6 +79,16 @@ def broken_off(error: LLMError, partial: Response | None) -> StreamInterrupted:
     cut.attempts = error.attempts
     cut.__cause__ = error
     return cut
+
+
+def with_partial(error: LLMError, partial: Response) -> LLMError:
+    """The same error with another partial answer: a copy, since whoever raised it may raise it
+    again. Raise it where the first is handled no more: as its context, the first would keep the
+    frames of a provider."""
+    changed = copy.copy(error)
+    changed.__cause__ = error.__cause__
+    changed.partial = partial
+    return changed
 
 
 @attrs.define(eq=False)

@@ -294,7 +294,9 @@ class _Race:
             self.history.forget(record)
             raise
         if record.reason == "hedge":
-            sent = max(one.sent for one in self.history.live if one.sent is not None)
+            # Those that went on may have ended since it was decided on.
+            beside = self.history.live if len(self.history.live) > 1 else self.history.records
+            sent = max(one.sent for one in beside if one.sent is not None)
             fired = self.call.attempt.number
             self.call.ledger.write(HedgeFired, record.opened, record.opened - sent, fired)
 

@@ -150,7 +150,9 @@ class Join:
     _source: _Source
     _running: int = attrs.field(init=False)
     """The part that is to go on."""
-    _length: int = attrs.field(init=False)
+    _before: list[Delta] = attrs.field(init=False)
+    """What was told."""
+    _text: str = attrs.field(init=False)
     _tail: str = attrs.field(init=False)
     """The white space at the end of what was told, as far as it may be repeated."""
     _shift: int | None = None
@@ -158,25 +160,29 @@ class Join:
     _first: int | None = None
     """The place of its first text."""
     _seen: bool = False
-    _anew: bool = False
 
     def __attrs_post_init__(self) -> None:
-        text = self._told.text or ""
-        self._length = len(text)
-        self._tail = text[len(text.rstrip()) :]
+        self._text = self._told.text or ""
+        self._tail = self._text[len(self._text.rstrip()) :]
         self._running = self._told.fold.open_parts[0][1]
+        *self._before, _ = deltas_of(self._told.fold.response())
 
     async def __call__(self, delta: Delta) -> None:
-        if isinstance(delta, Restarted):  # of a policy inside, which asks nobody
-            self._anew = True
-        if self._anew:
-            await self._told(delta)
+        if isinstance(delta, Restarted):
+            await self._again(delta)
         elif isinstance(delta, PartDelta):
             await self._piece(delta)
         elif isinstance(delta, PartStart):
             await self._start(delta)
         elif isinstance(delta, PartEnd):
             await self._end(delta)
+
+    async def _again(self, delta: Restarted) -> None:
+        """A policy inside, which asks nobody, has the rest begin anew; and only the rest."""
+        for one in (delta, *self._before):
+            await self._told(one)
+        self._shift = self._first = None
+        self._tail = self._text[len(self._text.rstrip()) :]
 
     async def _start(self, delta: PartStart) -> None:
         text = isinstance(delta.part, TextPart) and not delta.part.refusal
@@ -232,12 +238,12 @@ class Join:
         if not self._seen:
             self._seen = True
             ledger, source = self._told.call.ledger, self._source
-            fields = (source.target, self._length, source.number)
+            fields = (source.target, len(self._text), source.number)
             ledger.write(StreamResumed, trio.current_time(), *fields)
 
     async def finish(self, response: Response) -> Response:
         """The whole answer, of which `response` is the rest; what was not told is told."""
-        if self._anew or not isinstance(response, Generation):
+        if not isinstance(response, Generation):
             return response
         if self._shift is None:
             for delta in deltas_of(response):

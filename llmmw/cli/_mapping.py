@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 import attrs
 import click
 import trio
 
+from llmmw._journal import Journal
 from llmmw._map import Item, Requests
+from llmmw._request import Generate, check_names
 from llmmw._response import Generation
-from llmmw.cli._journal import Journal, open_journal
-from llmmw.cli._lines import PipedLines, count_lines, is_piped, lines_of, spooled
+from llmmw.cli._limit import Limit
+from llmmw.cli._lines import PipedLines, is_piped, spooled
 from llmmw.cli._meter import Meter
 from llmmw.cli._model import Setup
 from llmmw.cli._out import Output
 from llmmw.cli._progress import Display, downloads, open_display
-from llmmw.cli._rows import Feed, PipedFeed, Reader, answer_of, encode, error_of
-from llmmw.cli._run import Failed, Interrupted, reason_of
+from llmmw.cli._rows import Feed, PipedFeed, answer_of, encode, error_of
+from llmmw.cli._run import Failed, Misused, reason_of
+from llmmw.cli._tables import Raw, Table, format_of, table_of
+from llmmw.cli._template import Template
+from llmmw.errors import BadRequest, LLMError
 
-__all__ = ["Wanted", "map_into_file", "map_straight"]
+__all__ = ["Run", "Wanted", "map_straight", "told"]
 
 _TICK = 0.5
 
@@ -33,12 +37,48 @@ class Wanted:
 
     setup: Setup
     defaults: Mapping[str, Any]
+    template: Template | None
+    model_column: str | None
     concurrency: int
     timeout: float | None
+    limit: Limit
     fresh: bool
+    retry_failed: bool
+    dead_letters: Path | None
     quiet: bool
 
-    def feed(self, file: IO[bytes], reader: Reader) -> Feed:
+    def table(self, name: str, file: IO[bytes]) -> Table:
+        """The input, once its columns are found to be what is needed.
+
+        Raises:
+            Misused: if they are not.
+        """
+        table = table_of(name, spooled(file), typed=self.template is None)
+        columns = table.columns()
+        if columns is None and self.template is not None:
+            # Lines of JSON may differ; what the first lacks is a slip of the pen.
+            first = next((data for _, data in table.rows() if isinstance(data, dict)), None)
+            columns = None if first is None else [*first]
+        if columns is not None:
+            self._check(name, columns)
+        return table
+
+    def _check(self, name: str, columns: Iterable[str]) -> None:
+        if self.model_column is not None and self.model_column not in columns:
+            raise Misused(f"{name} has no column {self.model_column!r} for --model-column")
+        if self.template is not None:
+            self.template.check([*columns])
+            return
+        own = {"id", "prompt", "messages", "system", "model", self.model_column}
+        try:
+            check_names({one: None for one in columns if one not in own}, Generate)
+            if not {"prompt", "messages"} & {*columns}:
+                raise BadRequest('there is no column "prompt"')
+        except BadRequest as error:
+            hint = "--prompt makes one of columns: --prompt 'Translate {text}'"
+            raise Misused(f"{name}: {error}; {hint}") from error
+
+    def feed(self, raw: Iterable[Raw], unit: str) -> Feed:
         """The requests of an input."""
         known: set[object] = set()
 
@@ -47,7 +87,15 @@ class Wanted:
                 self.setup.check_target(target)
                 known.add(target)
 
-        return Feed(lines_of(file), reader, self.defaults, check)
+        return Feed(
+            raw,
+            unit,
+            self.defaults,
+            check,
+            self.template,
+            self.model_column,
+            self.limit.reached,
+        )
 
     def say(self, text: str) -> None:
         """Tell the user, unless nothing shall be told."""
@@ -55,61 +103,39 @@ class Wanted:
             click.echo(text, err=True)
 
 
-class Sink(Protocol):
-    """Where finished rows go."""
-
-    async def write(self, place: int, line: bytes, *, is_answer: bool) -> None:
-        """Write a finished row; it is out when this returns."""
-
-
-@attrs.define(eq=False)
-class Straight:
-    """A sink that is written in the order of the input and never read."""
-
-    output: Output
-    rows: int = 0
-
-    async def write(self, place: int, line: bytes, *, is_answer: bool) -> None:
-        """Write a row."""
-        try:
-            await self.output.write(line)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            kept = f"{self.rows} rows are safe"
-            raise Failed(f"can't write the output: {reason_of(error)}; {kept}") from error
-        self.rows += 1
-
-
 @attrs.define(eq=False)
 class Run:
-    """Answers the rows of a feed into a sink."""
+    """Answers rows: into a journal, or else in their order into an output."""
 
     wanted: Wanted
-    feed: Feed
-    sink: Sink
     meter: Meter
-    ordered: bool
     display: Display
+    journal: Journal | None = None
+    output: Output | None = None
+    _rows: int = 0
 
     async def all(self, requests: Requests) -> None:
         """Answer every row."""
-        self.meter.begun = trio.current_time()
-        wanted = self.wanted
-        hears = [downloads(self.display), self.meter.hear]
-        client = wanted.setup.client(hears)
+        meter, wanted = self.meter, self.wanted
+        meter.begun = meter.ended = trio.current_time()
+        client = wanted.setup.client([downloads(self.display), meter.hear])
         answers = client.map(
             requests,
             concurrency=wanted.concurrency,
-            ordered=self.ordered,
+            ordered=self.output is not None,
             errors="yield",
+            journal=self.journal,
+            progress=meter.see,
             timeout=wanted.timeout,
         )
         async with client, answers as items:
             client.host.start(self._tick)
             async for item in items:
-                await self._finished(item)
-        self.meter.ended = trio.current_time()
+                wanted.limit.check(item)
+                if self.output is not None:
+                    await self._write(item, self.output)
+                meter.count(item)
+        meter.ended = trio.current_time()
 
     async def _tick(self) -> None:
         """Shows how far it is even while nothing comes."""
@@ -119,68 +145,39 @@ class Run:
             now = trio.current_time()
             self.display.show(now, "rows", meter.done, meter.total, meter.line(now))
 
-    async def _finished(self, item: Item) -> None:
-        row = self.feed.waiting.pop(item.index)
-        response = item.response if isinstance(item.response, Generation) else None
-        told = error_of(row, item.error) if response is None else answer_of(response)
-        line = encode({"id": row.id, **told})
-        await self.sink.write(row.place, line, is_answer=response is not None)
-        self.meter.count(response)
+    async def _write(self, item: Item, output: Output) -> None:
+        answer = item.response if item.error is None else item.error
+        assert isinstance(answer, (Generation, LLMError))
+        try:
+            await output.write(encode({"id": item.id, **told(answer)}))
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            kept = f"{self._rows} rows are safe"
+            raise Failed(f"can't write the output: {reason_of(error)}; {kept}") from error
+        self._rows += 1
 
 
-def map_straight(wanted: Wanted, file: IO[bytes], output: Output) -> Meter:
+def told(answer: object, seconds: float | None = None) -> dict[str, Any]:
+    """A row of the output, without its id."""
+    if isinstance(answer, LLMError):
+        return error_of(answer)
+    assert isinstance(answer, Generation)
+    return answer_of(answer, seconds)
+
+
+def map_straight(wanted: Wanted, name: str, file: IO[bytes], output: Output) -> Meter:
     """Answer the rows into the standard output or a device, in order."""
-    feed, sink = wanted.feed(file, Reader()), Straight(output)
-    piped = is_piped(file)
-    requests: Requests = PipedFeed(PipedLines(file.fileno()), feed) if piped else feed
-    meter = Meter(total=count_lines(file) if file.seekable() else None)
+    if is_piped(file) and format_of(name) == "jsonl":
+        feed = wanted.feed((), "line")
+        requests: Requests = PipedFeed(PipedLines(file.fileno()), feed)
+        meter = Meter()
+    else:
+        table = wanted.table(name, file)
+        meter = Meter(total=table.count())
+        requests = wanted.feed(table.rows(), table.unit)
+    wanted.limit.spent = lambda: meter.spent
     with open_display(quiet=wanted.quiet, bars=not output.is_terminal) as display:
-        run = Run(wanted, feed, sink, meter, ordered=True, display=display)
-        trio.run(run.all, requests)
+        trio.run(Run(wanted, meter, display, output=output).all, requests)
     wanted.say(meter.summary())
     return meter
-
-
-def map_into_file(wanted: Wanted, source: IO[bytes], path: Path) -> Meter:
-    """Answer the rows that `path` does not answer yet, into it."""
-    descriptor = open_journal(path, source, fresh=wanted.fresh)
-    with closing(spooled(source)) as file:
-        reader = Reader()
-        for line in lines_of(file):
-            reader.row(line)
-        file.seek(0)
-        journal = Journal(path, reader.ids, reader.count, descriptor)
-        journal.load()
-        before = journal.answered
-        if before:
-            wanted.say(f"{before} answered before, {journal.count - before} to go")
-        feed = wanted.feed(file, Reader(reader.ids))
-        feed.skip = journal.is_answered
-        meter = Meter(total=journal.count, before=before)
-        _answer(wanted, feed, journal, meter)
-    return meter
-
-
-def _answer(wanted: Wanted, feed: Feed, journal: Journal, meter: Meter) -> None:
-    """Ask what is to be asked; whatever happens, what came of it is put in order."""
-    problem = ""
-    try:
-        with open_display(quiet=wanted.quiet) as display:
-            run = Run(wanted, feed, journal, meter, ordered=False, display=display)
-            if journal.answered < journal.count:
-                trio.run(run.all, feed)
-    except KeyboardInterrupt:
-        problem = journal.finish()
-        raise Interrupted("; ".join(filter(None, [journal.kept(), problem]))) from None
-    except Failed:
-        journal.finish()  # the message that is on its way says what is safe
-        raise
-    except BaseException:
-        problem = journal.finish()
-        wanted.say("; ".join(filter(None, [journal.kept(), problem])))
-        raise
-    problem = journal.finish()
-    if meter.done > meter.before:
-        wanted.say(f"{meter.summary()}: {journal.path}")
-    if problem:
-        raise Failed(problem)

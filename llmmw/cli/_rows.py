@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import attrs
 import orjson
 
-from llmmw._map import request_of
+from llmmw._map import Named, request_of
+from llmmw._request import Request
 from llmmw._response import Generation, Usage
-from llmmw.cli._lines import MOST_BYTES, Line, PipedLines
+from llmmw.cli._lines import PipedLines
+from llmmw.cli._tables import Raw, object_of
+from llmmw.cli._template import Template
 from llmmw.errors import BadRequest, ConfigError, LLMError
 
 __all__ = ["Feed", "PipedFeed", "Reader", "Row", "answer_of", "encode", "error_of"]
@@ -20,10 +23,10 @@ Id: TypeAlias = str | int
 
 @attrs.frozen
 class Row:
-    """A row of the input. `place` counts rows from 0, `line` lines from 1."""
+    """A row of the input."""
 
-    place: int
-    line: int
+    number: int
+    """From 1; lines without a row count, too."""
     id: Id
     data: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     problem: str = ""
@@ -32,87 +35,76 @@ class Row:
 
 @attrs.define(eq=False)
 class Reader:
-    """Makes rows of lines. `ids` has the place of each id; a later row can't have it too."""
+    """Makes rows of what a table has. A later row can't have the id of an earlier one."""
 
-    ids: dict[Id, int] = attrs.field(factory=dict)
-    count: int = 0
+    _ids: set[Id] = attrs.field(factory=set)
 
-    def row(self, line: Line) -> Row:
-        """The row of a line; one with a problem where the line is none."""
-        place, number = self.count, line[0]
-        self.count += 1
-        data = _object(line[1])
+    def row(self, raw: Raw) -> Row:
+        """The row; one with a problem where it is none."""
+        number, data = raw
         if isinstance(data, str):
-            return Row(place, number, number, problem=data)
+            return Row(number, number, problem=data)
         name = data.pop("id", None)
-        if name is None:
+        if name is None or name == "":
             name = number
         if isinstance(name, bool) or not isinstance(name, (str, int)):
-            return Row(place, number, number, problem='"id" must be text or a whole number')
-        if self.ids.setdefault(name, place) != place:
-            return Row(place, number, name, problem=f"the id {name!r} was used before")
-        return Row(place, number, name, data)
-
-
-def _object(line: bytes | None) -> dict[str, Any] | str:
-    """The object that a line is, or why it is none."""
-    if line is None:
-        return f"the line is longer than {MOST_BYTES} bytes"
-    try:
-        data = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        return f"no JSON: {error.msg} (column {error.colno})"
-    return data if isinstance(data, dict) else f"expected an object, not {type(data).__name__}"
-
-
-_UNASKED: Mapping[str, Any] = {}
-"""What stands for a row with a problem: no request, so it comes back as an error in its turn."""
+            return Row(number, number, data, '"id" must be text or a whole number')
+        if name in self._ids:
+            return Row(number, name, data, f"the id {name!r} was used before")
+        self._ids.add(name)
+        return Row(number, name, data)
 
 
 @attrs.define(eq=False)
 class Feed:
-    """Gives `Client.map` its requests and remembers for which row each of them stands.
+    """Gives `Client.map` its requests.
 
     Args:
-        lines: the input.
-        reader: makes rows of them.
+        raw: the input.
+        unit: what its numbers count.
         defaults: parameters for rows that do not say otherwise.
         check_target: raises `ConfigError` for a model that a row can't name.
-        skip: whether the row at this place is not to be asked.
+        template: makes the prompt of a row, whose fields then are no parameters.
+        model_column: which field has the model of a row.
+        ended: whether no more shall be asked.
     """
 
-    lines: Iterator[Line]
-    reader: Reader
+    raw: Iterable[Raw]
+    unit: str
     defaults: Mapping[str, Any]
     check_target: Callable[[object], None]
-    skip: Callable[[int], bool] = lambda place: False
-    waiting: dict[int, Row] = attrs.field(factory=dict, init=False)
-    """Rows that were asked and not answered yet, by the index that `map` gives them."""
-    _given: int = attrs.field(default=0, init=False)
+    template: Template | None = None
+    model_column: str | None = None
+    ended: Callable[[], bool] = lambda: False
+    _reader: Reader = attrs.field(factory=Reader, init=False)
 
-    def __iter__(self) -> Iterator[object]:
-        for line in self.lines:
-            row = self.reader.row(line)
-            if not self.skip(row.place):
-                yield self.asked(row)
+    def __iter__(self) -> Iterator[Named]:
+        for raw in self.raw:
+            if self.ended():
+                return
+            yield self.asked(raw)
 
-    def asked(self, row: Row) -> object:
+    def asked(self, raw: Raw) -> Named:
         """What `map` is given for a row."""
-        request: object = _UNASKED
+        row = self._reader.row(raw)
         problem = row.problem
         if not problem:
             try:
-                request = self._request(row.data)
+                return Named(row.id, self._request(row.data))
             except (BadRequest, ConfigError) as error:
                 problem = str(error)
-        self.waiting[self._given] = Row(row.place, row.line, row.id, problem=problem)
-        self._given += 1
-        return request
+        return Named(row.id, BadRequest(f"{self.unit} {row.number}: {problem}"))
 
-    def _request(self, data: Mapping[str, Any]) -> object:
-        if "model" in data:
-            self.check_target(data["model"])
-        return request_of(data, self.defaults)[1]
+    def _request(self, data: Mapping[str, Any]) -> Request:
+        asked = dict(data)
+        model = asked.pop(self.model_column, None) if self.model_column else None
+        if self.template is not None:
+            asked = {"prompt": self.template.fill(data)}
+        if model:
+            asked["model"] = model
+        if "model" in asked:
+            self.check_target(asked["model"])
+        return request_of(asked, self.defaults)[1]
 
 
 @attrs.define(eq=False)
@@ -122,20 +114,21 @@ class PipedFeed:
     piped: PipedLines
     feed: Feed
 
-    def __aiter__(self) -> AsyncIterator[object]:
+    def __aiter__(self) -> AsyncIterator[Named]:
         return self
 
-    async def __anext__(self) -> object:
-        line = await self.piped.next()
+    async def __anext__(self) -> Named:
+        line = None if self.feed.ended() else await self.piped.next()
         if line is None:
             raise StopAsyncIteration
-        return self.feed.asked(self.feed.reader.row(line))
+        return self.feed.asked(object_of(line))
 
 
-def answer_of(response: Generation) -> dict[str, Any]:
+def answer_of(response: Generation, seconds: float | None = None) -> dict[str, Any]:
     """An answer as a row of the output, without its id. What few answers have (reasoning, tool
-    calls, …) stands there only if this one has it."""
-    seconds = response.ledger.seconds if response.ledger else None
+    calls, …) stands there only if this one has it. `seconds` is for one without a ledger."""
+    if response.ledger is not None:
+        seconds = response.ledger.seconds
     row: dict[str, Any] = {
         "text": response.text,
         "finish_reason": response.finish_reason,
@@ -169,13 +162,9 @@ def _usage(usage: Usage | None) -> dict[str, Any]:
     return {name: one for name, one in told.items() if one is not None and one != {}}
 
 
-def error_of(row: Row, error: LLMError | None) -> dict[str, Any]:
-    """The error of a row as a row of the output, without its id."""
-    if row.problem:
-        kind, message = BadRequest.__name__, f"line {row.line}: {row.problem}"
-    else:
-        kind, message = type(error).__name__, str(error)
-    return {"error": {"type": kind, "message": message}}
+def error_of(error: LLMError) -> dict[str, Any]:
+    """An error as a row of the output, without its id."""
+    return {"error": {"type": type(error).__name__, "message": str(error)}}
 
 
 def encode(row: Mapping[str, Any]) -> bytes:

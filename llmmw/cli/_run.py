@@ -14,7 +14,7 @@ from llmmw.errors import ConfigError, LLMError
 
 __all__ = ["Failed", "Interrupted", "Misused", "one_message", "reason_of", "tame"]
 
-FAILED, WRONG, PIPE_CLOSED, INTERRUPTED = 1, 2, 141, 130
+FAILED, WRONG, LIMITED, PIPE_CLOSED, INTERRUPTED = 1, 2, 3, 141, 130
 
 _KEPT = {ord("\n"), ord("\t")}
 _TAMED = {code: 0xFFFD for code in (*range(32), 127, *range(128, 160)) if code not in _KEPT}

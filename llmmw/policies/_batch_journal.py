@@ -226,12 +226,13 @@ class Journal:
             raise
 
 
-def open_journal(path: Path) -> Journal:
+def open_journal(name: str) -> Journal:
     """Open a journal, which is made if there is none, for this program alone.
 
     Raises:
         ConfigError: if another program has it, or the file is something else, or damaged.
     """
+    path = Path(os.path.expanduser(name))  # noqa: PTH111 (it leaves an unknown home as it is)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = _locked(path)
     opened: list[sqlite3.Connection] = []

@@ -19,7 +19,6 @@ that what is planned is written down before it is done is the rule of write-ahea
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -45,10 +44,13 @@ from llmmw.policies._cache_key import Keys
 __all__ = ["BatchApi"]
 
 
-def _path(given: str | Path) -> Path:
-    if not isinstance(given, (str, Path)) or not str(given):
+def _path(given: str | Path) -> str:
+    return str(given) if isinstance(given, Path) else given
+
+
+def _check_path(item: object, field: attrs.Attribute[str], given: object) -> None:
+    if not isinstance(given, str) or not given:
         raise ConfigError(f"BatchApi(journal={given!r}): expected the path of a file")
-    return Path(os.path.expanduser(given))  # noqa: PTH111 (it leaves an unknown home as it is)
 
 
 @attrs.define(eq=False)
@@ -85,7 +87,7 @@ class BatchApi:
         retries: in how many further batches a question is asked whose error may pass.
     """
 
-    journal: Path = attrs.field(converter=_path)
+    journal: str = attrs.field(converter=_path, validator=_check_path)
     live_after: float | None = attrs.field(
         default=None, validator=_options.seconds(0), kw_only=True
     )

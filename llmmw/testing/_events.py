@@ -8,6 +8,8 @@ from itertools import pairwise
 
 from llmmw._deltas import Delta, PartStart
 from llmmw._ledger import (
+    CacheHit,
+    CacheStored,
     CircuitChanged,
     FlightJoined,
     FlightStarted,
@@ -30,6 +32,7 @@ from llmmw.policies import (
     Timeout,
 )
 from llmmw.testing._calls import CallTrace, Entry, Told
+from llmmw.testing._laws_cache import Cached, caches
 from llmmw.testing._trace import Group, Trace
 
 __all__ = ["EVENTS", "about", "events_of", "joined"]
@@ -88,6 +91,10 @@ EVENTS: Mapping[str, str] = {
     "rate shed": "a call could not have its turn in time",
     "rate charged": "several attempts were charged to one account",
     "rate hint": "an account was told to wait",
+    "stored": "a cache has kept an answer",
+    "hit": "a call was given what a cache has kept",
+    "asked anew": "a stale answer was given, and asked anew meanwhile",
+    "missed together": "of calls that ask the same one shared the answer of another",
     "joined": "a call joined a flight",
     "joined and left": "one of those who share a flight left it early",
     "joined and failed": "a flight failed that several calls shared",
@@ -113,6 +120,7 @@ def about(trace: Trace) -> set[str]:
     if engines:
         found.add("engine")
         found |= _about_resuming(trace)
+    found.update(_about_caches(trace))
     if trace.world.unable and (found & {"Fallback", "Hedge", "Balance"}):
         found.add("unable")
     if any(engine.budget for engine in engines):
@@ -120,6 +128,17 @@ def about(trace: Trace) -> set[str]:
     if len(trace.calls) == 1 and trace.calls[0].caller.mode == "listen" and not trace.shares:
         found.add("listener")
     return found
+
+
+def _about_caches(trace: Trace) -> Iterator[str]:
+    for cached in caches(trace):
+        yield "Cache outside"
+        if cached.cache.coalesce:
+            yield "Cache coalesces"
+        if cached.cache.ttl is not None:
+            yield "Cache ages"
+        if cached.cache.stale_while_revalidate:
+            yield "Cache revalidates"
 
 
 def _about_resuming(trace: Trace) -> set[str]:
@@ -140,6 +159,8 @@ def events_of(trace: Trace) -> set[str]:
             if entry.depth < trace.bottom:
                 found.update(_of_layer(trace, call, entry))
     found.update(_of_attempts(trace))
+    for cached in caches(trace):
+        found.update(_of_cache(cached))
     if any(isinstance(layer, Coalesce) for layer in trace.stack):
         found.update(_of_flights(trace))
     return found
@@ -313,6 +334,18 @@ def _of_guard(entry: Entry) -> Iterator[str]:
             yield "guarded told"
         if isinstance(entry.error, ListenerFailed):
             yield "guard raised"
+
+
+def _of_cache(cached: Cached) -> Iterator[str]:
+    for event in cached.events:
+        if isinstance(event, CacheStored):
+            yield "stored"
+        elif isinstance(event, CacheHit):
+            yield "hit"
+            if event.stale == "revalidate":
+                yield "asked anew"
+        elif isinstance(event, FlightJoined):
+            yield "missed together"
 
 
 def _of_flights(trace: Trace) -> Iterator[str]:

@@ -11,7 +11,7 @@ from functools import cached_property
 import attrs
 
 from llmmw._deltas import Fold, PartDelta
-from llmmw._ledger import CacheHit, CacheStored
+from llmmw._ledger import CacheHit, CacheStored, Event
 from llmmw._memory import MemoryStore
 from llmmw._record import Record, read_record
 from llmmw._response import Generation
@@ -22,12 +22,12 @@ from llmmw.errors import (
     NotFound,
     UnsupportedFeature,
 )
-from llmmw.policies import Cache
+from llmmw.policies import Balance, Cache
 from llmmw.testing._calls import CallTrace, Entry
 from llmmw.testing._laws import demand
 from llmmw.testing._trace import Trace
 
-__all__ = ["CACHE_LAWS"]
+__all__ = ["CACHE_LAWS", "Cached", "caches"]
 
 
 @attrs.frozen(eq=False)
@@ -40,7 +40,7 @@ class _Hit:
 
 
 @attrs.define(eq=False, slots=False)
-class _Cached:
+class Cached:
     """A cache of a stack, and what came to it and went on from it."""
 
     cache: Cache
@@ -61,6 +61,12 @@ class _Cached:
     def answers(self) -> list[Entry]:
         """What it was answered."""
         return [entry for entry in self.went if entry.outcome == "ok"]
+
+    @property
+    def events(self) -> Iterator[Event]:
+        """What has happened to the calls that came to it."""
+        for _, entry in self.came:
+            yield from entry.call.ledger.events
 
     def refreshes(self) -> list[Entry]:
         """What it has asked in the background, with a ledger of their own."""
@@ -83,10 +89,11 @@ class _Cached:
         return [read_record(one.value) for one in found if one is not None]
 
 
-def _caches(trace: Trace) -> Iterator[_Cached]:
+def caches(trace: Trace) -> Iterator[Cached]:
+    """The caches of a stack that its laws speak of."""
     for depth, layer in enumerate(trace.stack):
         if isinstance(layer, Cache) and all(engine.depth > depth for engine in trace.engines):
-            yield _Cached(layer, trace, depth)
+            yield Cached(layer, trace, depth)
 
 
 def _same(one: Entry, other: Entry) -> bool:
@@ -101,7 +108,7 @@ def _same(one: Entry, other: Entry) -> bool:
 def law_62(trace: Trace) -> None:
     """What a cache keeps is a whole answer that some call was given, with the deltas that tell it;
     never what was cut, failed or cancelled."""
-    for cached in _caches(trace):
+    for cached in caches(trace):
         for record in cached.kept():
             whole = [e.response for e in cached.answers if e.call.tenant == record.tenant]
             demand("L62", record.answer in whole, f"{record.answer!r} was never answered")
@@ -122,7 +129,7 @@ def law_62(trace: Trace) -> None:
 
 def law_67(trace: Trace) -> None:
     """A hit asks nothing, takes no time, and tells the answer that it gives."""
-    for cached in _caches(trace):
+    for cached in caches(trace):
         for hit in cached.hits():
             entry = hit.entry
             demand("L67", hit.event.time == entry.opened, "a hit has waited")
@@ -136,7 +143,7 @@ def law_67(trace: Trace) -> None:
 
 def law_68(trace: Trace) -> None:
     """Of what is stale one at a time is asked anew, and only of that."""
-    for cached in _caches(trace):
+    for cached in caches(trace):
         refreshes = cached.refreshes()
         for one in refreshes:
             for other in refreshes:
@@ -155,7 +162,7 @@ _LASTING = {
 def law_69(trace: Trace) -> None:
     """Nothing is given after its time, it is as old as it is said to be, and it stands in for no
     error that is about the request itself."""
-    for cached in _caches(trace):
+    for cached in caches(trace):
         cache = cached.cache
         if cache.ttl is None:
             continue
@@ -176,12 +183,14 @@ def law_69(trace: Trace) -> None:
 
 
 def law_115(trace: Trace) -> None:
-    """A hit is an answer of the target that was asked to the same question, of the same tenant."""
-    for cached in _caches(trace):
+    """A hit is an answer of the target that was asked, or of one that a balancer takes for it, to
+    the same question, of the same tenant."""
+    for cached in caches(trace):
         visits = [v for c in trace.calls for v in trace.visits(c) if v.outcome == "ok"]
+        balanced = any(isinstance(layer, Balance) for layer in trace.stack)
         for hit in cached.hits():
             given = hit.entry.response
-            if isinstance(given, Generation) and not trace.rewrites:
+            if isinstance(given, Generation) and not trace.rewrites and not balanced:
                 found = (
                     isinstance(v.response, Generation)
                     and v.response.message == given.message
@@ -195,7 +204,7 @@ def law_115(trace: Trace) -> None:
 
 def law_116(trace: Trace) -> None:
     """Of identical calls that miss at the same time one asks, unless each is to ask for itself."""
-    for cached in _caches(trace):
+    for cached in caches(trace):
         background = {id(entry) for entry in cached.refreshes()}
         asked = [e for e in cached.went if id(e) not in background and e.outcome != "cancelled"]
         for one in asked if cached.cache.coalesce else ():
@@ -206,7 +215,7 @@ def law_116(trace: Trace) -> None:
 
 def law_117(trace: Trace) -> None:
     """While an answer is fresh the same is not asked again."""
-    for cached in _caches(trace):
+    for cached in caches(trace):
         fresh = cached.cache.ttl
         for answer in cached.answers:
             gave = [v.target for v in answer.below() if not v.children and v.outcome == "ok"]

@@ -13,7 +13,7 @@ import attrs
 from llmmw._deltas import Restarted
 from llmmw._ledger import FlightJoined, FlightStarted
 from llmmw.errors import ListenerFailed, LLMError, StreamInterrupted
-from llmmw.policies import Coalesce, Timeout
+from llmmw.policies import Cache, Coalesce, Timeout
 from llmmw.testing._calls import CallTrace, Entry, Told
 from llmmw.testing._engines import engine_of
 from llmmw.testing._laws import demand
@@ -53,9 +53,11 @@ class _Waiter:
 
 def _flights(trace: Trace) -> Iterator[_Flight]:
     """The flights of a trace, if its one `Coalesce` is outside of all attempts, and of limits
-    that move with what is told."""
+    that move with what is told, and nothing else makes flights."""
     places = [d for d, layer in enumerate(trace.stack) if isinstance(layer, Coalesce)]
     if len(places) != 1 or any(_moves(layer) for layer in trace.stack[: places[0]]):
+        return
+    if any(isinstance(layer, Cache) for layer in trace.stack):
         return
     found: dict[int, _Flight] = {}
     joined: list[tuple[int, _Waiter]] = []
@@ -104,17 +106,19 @@ def law_63(trace: Trace) -> None:
                 gone = max(_left(flight, waiter) for waiter in flight.waiters)
                 demand("L63", gone <= other.work.opened, "two flights for one question")
         for waiter in flight.waiters:
-            demand("L63", _asked(flight) == _question(waiter.call), "joined another question")
+            demand("L63", _asked(flight) == _question(waiter), "joined another question")
             _same_story(flight, waiter)
         _one_pays(flight)
 
 
-def _question(call: CallTrace) -> str:
-    return call.caller.asks or str(call.index)
+def _question(waiter: _Waiter) -> tuple[str, str]:
+    """What it asks, and where: what stands outside may send equal ones to several targets."""
+    call = waiter.call
+    return call.caller.asks or str(call.index), waiter.entry.call.request.model
 
 
-def _asked(flight: _Flight) -> str:
-    return _question(flight.waiters[0].call)
+def _asked(flight: _Flight) -> tuple[str, str]:
+    return _question(flight.waiters[0])
 
 
 def _rows(told: Sequence[Told]) -> list[list[int]]:

@@ -74,10 +74,10 @@ def law_18(trace: Trace) -> None:
             outside = entry.deadline_at_end == -math.inf
             cut = any(c.outcome == "cancelled" and not call.lost(c) for c in entry.children)
             kept = entry.outcome == "cancelled" or _cut_flight(trace, entry)
+            # What ends all attempts that go on side by side.
+            kept |= len(entry.children) > 1 and isinstance(entry.error, ListenerFailed)
             demand("L18", kept or not (outside and cut), f"a cancel became {entry.error!r}")
             own = _own_limit(trace, entry) or not _ours(trace, entry)
-            # What ends all attempts that go on side by side.
-            own |= len(entry.children) > 1 and isinstance(entry.error, ListenerFailed)
             demand("L18", kept or own or not cut, f"a cancelled attempt became {entry.error!r}")
 
 

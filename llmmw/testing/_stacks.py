@@ -17,6 +17,7 @@ from llmmw.policies import (
     Attempts,
     Balance,
     Breaker,
+    Cache,
     Coalesce,
     Concurrency,
     Fallback,
@@ -167,9 +168,18 @@ _GUARDS = (
 )
 _PASSING = (_part(Passes), _part(Overhears))
 _COALESCE = (_part(Coalesce),)
+_AGES = {"ttl": 2 / 64, "stale_while_revalidate": 16 / 64}
+_CACHES = (
+    _part(Cache),
+    _part(Cache, coalesce=False),
+    _part(Cache, **_AGES),
+    _part(Cache, ttl=4 / 64, stale_if_error=16 / 64, negative=2 / 64),
+    _part(Cache, **_AGES, stale_if_error=32 / 64),
+)
 
 # How likely each kind is to stand in a stack, in eighths, outermost first.
 _SLOTS: tuple[tuple[int, tuple[Part, ...]], ...] = (
+    (1, _CACHES),
     (2, _COALESCE),
     (3, _TOTALS),
     (6, _PLANS),
@@ -190,7 +200,8 @@ def _slot(eighths: int, parts: tuple[Part, ...]) -> st.SearchStrategy[Part | Non
 
 
 _drawn = st.tuples(*(_slot(*slot) for slot in _SLOTS))
-_between = st.sampled_from((*[None] * 7, *((at, one) for at in (0, 1, 2) for one in _PASSING)))
+_anywhere = ((at, one) for at in (0, 1, 2) for one in (*_PASSING, _CACHES[0]))
+_between = st.sampled_from((*[None] * 9, *_anywhere))
 
 
 @st.composite
@@ -257,5 +268,7 @@ def _code(value: Any) -> str:
 def examples(draw: st.DrawFn, *, alone: Sequence[Part] = ()) -> Example:
     """A random stack, or one of these layers alone, and a world that gives it something to do."""
     parts = (draw(st.sampled_from(alone)),) if alone else draw(stacks())
-    world = draw(busy_worlds(shared="Coalesce" in names_in(parts)))
+    names = names_in(parts)
+    again = "Cache" in names
+    world = draw(busy_worlds(shared=again or "Coalesce" in names, again=again))
     return Example(parts, world, draw(st.integers(0, 255)))

@@ -167,6 +167,11 @@ _ARRIVALS = (
     *((0.0, k / 64) for k in (0, 1, 2, 4)),
     *((0.0, j / 64, k / 64) for j in (0, 1, 2) for k in (1, 3, 5)),
 )
+# When they come who ask what was answered already: much later, and at once or soon after that.
+_AGAIN = (
+    *((0.0, k / 64) for k in (12, 16, 24)),
+    *((0.0, j / 64, k / 64) for j in (0, 10, 12) for k in (12, 14, 18)),
+)
 _CHANCES = tuple(itertools.product((0.5, 63 / 64, 0.25, 0.0), (False, True)))
 
 
@@ -183,11 +188,13 @@ _ways = {n: st.tuples(*[st.sampled_from(_WAYS)] * n) for n in (1, 2, 3)}
 
 
 @st.composite
-def busy_worlds(draw: st.DrawFn, *, shared: bool = False) -> World:
-    """A world in which much happens. If `shared`, most callers ask the same."""
+def busy_worlds(draw: st.DrawFn, *, shared: bool = False, again: bool = False) -> World:
+    """A world in which much happens. If `shared`, most callers ask the same; if `again`, some of
+    them do when it may have been answered."""
     scripts = dict(zip(TARGETS, draw(_busy_scripts), strict=True))
-    arrivals = draw(st.sampled_from(_ARRIVALS))
-    asks = ("this", "this", "that") if shared else ("", "", "")
+    arrivals = draw(st.sampled_from(_AGAIN if again else _ARRIVALS))
+    last = "this" if again else "that"
+    asks = ("this", "this", last) if shared else ("", "", "")
     people = tuple(
         Caller(arrive=at, asks=ask, **way)
         for at, ask, way in zip(arrivals, asks, draw(_ways[len(arrivals)]), strict=False)

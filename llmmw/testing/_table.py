@@ -17,6 +17,7 @@ import attrs
 from llmmw.testing._events import about, events_of, joined
 from llmmw.testing._laws import LAWS
 from llmmw.testing._laws_balance import BALANCE_LAWS
+from llmmw.testing._laws_cache import CACHE_LAWS
 from llmmw.testing._laws_flight import FLIGHT_LAWS
 from llmmw.testing._laws_guard import GUARD_LAWS
 from llmmw.testing._laws_hedge import HEDGE_LAWS
@@ -44,7 +45,7 @@ TraceLaw: TypeAlias = Callable[[Trace], None]
 
 CHECKS: tuple[TraceLaw, ...] = (
     *LAWS, *TIME_LAWS, *STREAM_LAWS, *LIMIT_LAWS, *FLIGHT_LAWS, *GUARD_LAWS, *BALANCE_LAWS,
-    *HEDGE_LAWS, *RATE_LAWS, *RESUME_LAWS,
+    *HEDGE_LAWS, *RATE_LAWS, *RESUME_LAWS, *CACHE_LAWS,
 )  # fmt: skip
 """What checks the laws of traces."""
 
@@ -107,9 +108,13 @@ _ROWS: Mapping[int, tuple[str, str]] = {
     59: ("Balance", "chosen failed"),
     60: ("Balance", "chosen cut"),
     61: ("Balance", "chosen cut"),
+    62: ("Cache outside", "stored"),
     63: ("Coalesce", "joined"),
     64: ("Coalesce", "joined and left"),
     65: ("Coalesce", "joined"),
+    67: ("Cache outside", "hit"),
+    68: ("Cache revalidates", "asked anew"),
+    69: ("Cache ages", "hit"),
     70: ("Coalesce", "joined and failed"),
     71: ("Coalesce", "joined and paused"),
     77: ("", "told"),
@@ -137,6 +142,9 @@ _ROWS: Mapping[int, tuple[str, str]] = {
     112: ("Guard", "guard raised"),
     113: ("", "cut after told"),
     114: ("unable", "passed over"),
+    115: ("Cache outside", "hit"),
+    116: ("Cache coalesces", "missed together"),
+    117: ("Cache outside", "hit"),
 }
 
 # What a function of another number checks along with its own.

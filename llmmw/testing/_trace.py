@@ -13,7 +13,7 @@ import attrs
 from llmmw._ledger import CircuitChanged
 from llmmw._map_text import MapText
 from llmmw.errors import DeadlineExceeded, LLMError
-from llmmw.policies import Coalesce
+from llmmw.policies import Cache, Coalesce
 from llmmw.sim import Seen
 from llmmw.testing._calls import CallTrace, Entry, Told
 from llmmw.testing._engines import Engine, Group, engine_of
@@ -47,7 +47,10 @@ class Trace:
     @property
     def shares(self) -> bool:
         """Whether calls may share flights, which run in tasks of their own."""
-        return any(isinstance(layer, Coalesce) for layer in self.stack)
+        return any(
+            isinstance(layer, Coalesce) or (isinstance(layer, Cache) and layer.coalesce)
+            for layer in self.stack
+        )
 
     @property
     def rewrites(self) -> bool:

@@ -26,6 +26,7 @@ from llmmw._response import Response
 from llmmw.sim import Fault, Script, SimulatedProvider
 from llmmw.testing._subject import MakeStack, Subject, maker_of
 from llmmw.testing._trace import CallTrace, Entry, Told, Trace
+from llmmw.testing._unasked import Unasked
 from llmmw.testing._virtual import run_virtual
 
 __all__ = ["TARGETS", "Caller", "Fault", "MakeStack", "Tired", "World", "run_world"]
@@ -161,6 +162,7 @@ class _Run:
         self.kept: list[object] = []
         self.count = 0
         self.calls = [CallTrace(i, c, self.order) for i, c in enumerate(world.callers)]
+        self.unasked = Unasked()
         self.scopes = [trio.CancelScope() for _ in world.callers]
         self.probes = probes
         self.stop_at = _StopAt(step, lambda: self.stop(0))
@@ -185,12 +187,13 @@ class _Run:
         """A pass-through layer that notes everything that passes."""
 
         async def probe(call: Call, next: Handler) -> Response:
-            trace = self.calls[int(call.request.metadata["caller"])]
             now = trio.current_time()
+            known = self.calls[int(call.request.metadata["caller"])]
+            trace = self.unasked.trace_of(call, known)
             parent = _here.get()
             entry = Entry(depth, call, now, self.next(), trio.current_effective_deadline(), parent)
             trace.entries.append(entry)
-            if parent is not None:
+            if parent is not None and parent.call.ledger is call.ledger:
                 parent.children.append(entry)
             token = _here.set(entry)
             inner = call
@@ -208,6 +211,7 @@ class _Run:
                 _here.reset(token)
                 entry.ended, entry.ended_order = trio.current_time(), self.next()
                 entry.deadline_at_end = trio.current_effective_deadline()
+                self.unasked.note(trace, entry)
 
         return probe
 
@@ -245,11 +249,12 @@ class _Run:
                 for call in self.calls:
                     nursery.start_soon(self.caller, client, call)
             reached = any(e.depth == len(self.stack) for c in self.calls for e in c.entries)
-            background = len(client.host.nursery.child_tasks) - reached
+            known = reached + self.unasked.live + len(client.host.stores)
+            background = len(client.host.nursery.child_tasks) - known
         return Trace(
             self.world,
             self.stack,
-            self.calls,
+            [*self.calls, *self.unasked.calls],
             self.provider.seen,
             bottom=len(self.stack),
             live=self.provider.live,

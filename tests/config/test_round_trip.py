@@ -81,6 +81,7 @@ NAMED = {
     "factor": st.floats(0, 1),
     "thing": DATA,
     "limits": st.dictionaries(TEXTS, NUMBERS, max_size=2),
+    "journal": TEXTS,
 }
 WORDS = st.lists(st.sampled_from(["tools", "image", "schema"]), max_size=2)
 ABLE = st.fixed_dictionaries(

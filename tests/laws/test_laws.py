@@ -157,7 +157,7 @@ def test_cancelled_at_every_step_of_a_call_that_is_all_of_it(scripts, mode):  # 
         assert law_101(world, everything) > 30
 
 
-LATER = {*range(62, 63), *range(66, 70), *range(72, 77)}
+LATER = {66, *range(72, 77)}
 """Laws of caches, batches and wires, which come with these."""
 
 

@@ -24,6 +24,7 @@ from llmmw_semantic._words import (
     SYNONYMS,
     TENSES,
     UNITS,
+    WHAT,
 )
 
 __all__ = ["difference"]
@@ -49,6 +50,11 @@ class _Question:
     words: Sequence[_Word]
     stems: frozenset[str]
 
+    @property
+    def lows(self) -> list[str]:
+        """Its words in small letters."""
+        return [word.text.lower() for word in self.words]
+
     def of(self, table: dict[str, str]) -> set[str]:
         """What a table calls its words."""
         return {table[word] for one in self.words for word in _forms(one) if word in table}
@@ -64,7 +70,7 @@ def _forms(word: _Word) -> tuple[str, str]:
 
 def difference(one: str, other: str) -> str:
     """In what two questions differ that look alike: `number`, `unit`, `date`, `negation`, `scope`,
-    `opposite`, `direction`, `tense`, `name`, `word`; or `""` for nothing that counts."""
+    `opposite`, `direction`, `tense`, `asked`, `name`, `word`; or `""` for nothing that counts."""
     if len(one) > _MOST or len(other) > _MOST:
         return "" if one == other else "length"
     left, right = _read(one), _read(other)
@@ -77,11 +83,11 @@ def difference(one: str, other: str) -> str:
 def _read(text: str) -> _Question:
     words: list[_Word] = []
     begins = True
-    for token in _TOKEN.findall(text):
-        if token in ".!?":
+    for found in _TOKEN.findall(text):
+        if found in ".!?":
             begins = True
             continue
-        for part in _parts(token):
+        for part in _parts(found):
             words.append(_Word(part, _stem(part), begins))
             begins = False
     return _Question(words, frozenset(word.stem for word in words))
@@ -119,6 +125,8 @@ def _stem(word: str) -> str:
 
 
 _EMPTY = {_stem(word) for word in EMPTY} | EMPTY
+_HANDLED = _EMPTY.union(UNITS, NUMBERS, NEGATIONS, SCOPES)
+"""Words that say nothing, or have a rule of their own."""
 
 
 def _numbers(question: _Question) -> Counter[str]:
@@ -222,8 +230,41 @@ def _other_tense(left: _Question, right: _Question) -> bool:
 
 
 def _tense(question: _Question) -> str:
-    found = question.of(TENSES)
-    return next((one for one in ("past", "future", "present") if one in found), "")
+    """The tense of its first verb that shows one."""
+    return next((TENSES[low] for low in question.lows if low in TENSES), "")
+
+
+def _asks_else(left: _Question, right: _Question) -> bool:
+    mine, theirs = _asked(left), _asked(right)
+    return bool(mine and theirs and mine != theirs)
+
+
+def _asked(question: _Question) -> str:
+    """What it asks for: `who`, `when`, `where`, `why`, `how long`, …; nothing if that is open."""
+    lows = question.lows
+    for place, low in enumerate(lows):
+        if low in {"what", "which"}:
+            return ""
+        if low == "how":
+            after = lows[place + 1] if place + 1 < len(lows) else ""
+            return f"how {after}" if after in _AMOUNTS else ""
+        if low in WHAT:
+            return WHAT[low]
+    return ""
+
+
+_AMOUNTS = {"long", "many", "much", "often", "far", "old"}
+_AUXILIARIES = {"is", "are", "was", "were", "do", "does", "did", "can", "has", "have", "will"}
+
+
+def _categories(question: _Question) -> set[str]:
+    """What stands between `which` and its verb, as in `which city is`."""
+    lows = question.lows
+    return {
+        question.words[place + 1].stem
+        for place, low in enumerate(lows[:-2])
+        if low in {"which", "what"} and lows[place + 2] in _AUXILIARIES
+    }
 
 
 def _other_units(left: _Question, right: _Question) -> bool:
@@ -234,6 +275,10 @@ def _other_word(left: _Question, right: _Question) -> bool:
     """Whether they are the same but for one word, or one of them says something more."""
     mine, theirs = _contents(left), _contents(right)
     here, there = _without(mine - theirs, theirs), _without(theirs - mine, mine)
+    if not here and not _categories(left):
+        there -= _categories(right)
+    if not there and not _categories(right):
+        here -= _categories(left)
     if not (mine & theirs):
         return bool(here or there)
     return bool(here or there) and (not (here and there) or len(here) == len(there) == 1)
@@ -244,9 +289,9 @@ def _contents(question: _Question) -> set[str]:
     found = set()
     for word in question.words:
         low = word.text.lower()
-        if low not in _EMPTY and word.stem not in _EMPTY and low not in UNITS:
+        if not (_HANDLED.intersection((low, word.stem)) or _NUMBER.fullmatch(low)):
             found.add(SYNONYMS.get(low) or SYNONYMS.get(word.stem) or word.stem)
-    return found
+    return found - _HANDLED
 
 
 def _without(some: set[str], others: set[str]) -> set[str]:
@@ -263,6 +308,7 @@ _RULES = {
     "opposite": _opposed,
     "direction": _turned,
     "tense": _other_tense,
+    "asked": _asks_else,
     "name": _other_names,
     "word": _other_word,
 }

@@ -102,6 +102,8 @@ class Index:
         if shelf is None or shelf.vectors.shape[1] != len(vector):
             return
         similar = shelf.vectors[: len(shelf.keys)] @ vector
-        best = np.argpartition(-similar, most)[:most] if len(similar) > most else range(len(similar))
+        best = (
+            np.argpartition(-similar, most)[:most] if len(similar) > most else range(len(similar))
+        )
         for place in sorted(map(int, best), key=lambda place: -float(similar[place])):
             yield Near(shelf.keys[place], shelf.questions[place], float(similar[place]))

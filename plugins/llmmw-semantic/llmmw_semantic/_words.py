@@ -13,7 +13,12 @@ __all__ = [
     "SYNONYMS",
     "TENSES",
     "UNITS",
+    "WHAT",
 ]
+
+
+def _words(text: str) -> list[str]:
+    return text.split()
 
 
 def _table(text: str) -> dict[str, str]:
@@ -25,8 +30,10 @@ def _table(text: str) -> dict[str, str]:
 NUMBERS = {
     word: str(number)
     for number, word in enumerate(
-        "zero _ two three four five six seven eight nine ten eleven twelve thirteen fourteen "
-        "fifteen sixteen seventeen eighteen nineteen twenty".split()
+        _words(
+            "zero _ two three four five six seven eight nine ten eleven twelve thirteen fourteen "
+            "fifteen sixteen seventeen eighteen nineteen twenty"
+        )
     )
 } | _table(
     """
@@ -56,10 +63,12 @@ NUMBERS = {
 )
 
 DATES = set(
-    "monday tuesday wednesday thursday friday saturday sunday january february march april june "
-    "july august september october november december today tomorrow yesterday tonight spring "
-    "summer autumn fall winter christmas easter weekday weekend morning noon evening night "
-    "midnight".split()
+    _words(
+        "monday tuesday wednesday thursday friday saturday sunday january february march "
+        "april june july august september october november december today tomorrow yesterday "
+        "tonight spring summer autumn fall winter christmas easter weekday weekend morning "
+        "noon evening night midnight"
+    )
 )
 
 UNITS = _table(
@@ -107,8 +116,10 @@ UNITS = _table(
 )
 
 NEGATIONS = set(
-    "not no never none nobody nothing neither nor without except cannot avoid exclude excluding "
-    "unless lacking".split()
+    _words(
+        "not no never none nobody nothing neither nor without except cannot avoid exclude "
+        "excluding unless lacking"
+    )
 )
 
 SCOPES = _table(
@@ -126,11 +137,26 @@ TENSES = _table(
     """
     past was were did had been yesterday ago
     future will shall going
-    present is are am do does
+    present is are am do does can could may must should
     """
 )
 
-DIRECTIONS = set("to from into onto than by over under against towards toward beat".split())
+DIRECTIONS = set(
+    [
+        "to",
+        "from",
+        "into",
+        "onto",
+        "than",
+        "by",
+        "over",
+        "under",
+        "against",
+        "towards",
+        "toward",
+        "beat",
+    ]
+)
 
 OPPOSITES = [
     (set(left.split()), set(right.split()))
@@ -176,6 +202,23 @@ OPPOSITES = [
         public | private
         encrypt encode lock | decrypt decode unlock
         cancel | renew keep
+        delete remove erase lose | restore recover
+        child children kid | adult grown-up
+        success succeed pass | failure fail
+        cause | cure prevent
+        indoor inside | outdoor outside
+        beginner novice | expert
+        male man men boy | female woman women girl
+        dead die | alive live
+        hide | show reveal
+        connect | disconnect
+        follow | unfollow
+        raw | cooked
+        fresh | frozen
+        wet | dry
+        debit | credit
+        input | output
+        import | export
         arrive arrival | depart departure leave
         deficiency lack | excess overdose
         ascending | descending reverse
@@ -283,13 +326,26 @@ SYNONYMS = _table(
 )
 
 EMPTY = set(
-    "a an the this that these those it its i me my mine we us our you your he him his she her they "
-    "them their one who whom whose what which when where why how be is are am was were been being "
-    "do does did done doing have has had having will would shall should can could may might must "
-    "of in on at to from for with about as by into onto than and or but if then so there here "
-    "tell explain give show say describe help know want need get let ask find please kindly "
-    "way step steps method command recipe procedure process name number amount list word kind type "
-    "possible able allowed exactly really actually also too very much many long best right "
-    "already allowed called person somebody hours price cost charge fee meaning mean definition define summary summarize answer question "
-    "calculate compute write compose make some any go take count use using required".split()
+    _words(
+        "a an the this that these those it its i me my mine we us our you your he him his she "
+        "her they them their one who whom whose what which when where why how be is are am "
+        "was were been being do does did done doing have has had having will would shall "
+        "should can could may might must of in on at to from for with about as by into onto "
+        "than and or but if then so there here tell explain give show say describe help know "
+        "want need get let ask find please kindly way step steps method command recipe "
+        "procedure process name number amount list word kind type possible able allowed "
+        "exactly really actually also too very much many long best right already called "
+        "person somebody hours price cost charge fee meaning mean definition define summary "
+        "summarize answer question like whether due calculate compute write compose make some any go take "
+        "count use using required"
+    )
+)
+
+WHAT = _table(
+    """
+    who whom whose
+    when
+    where
+    why
+    """
 )
