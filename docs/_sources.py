@@ -340,7 +340,10 @@ def class_entry(found: Found, level: int) -> Iterator[str]:
     for name, entries in parts.items():
         yield f"{name}:"
         yield bullets((f"`{what}`", meaning) for what, meaning in entries)
-    for item in node.body:
+    # A large class stands in several files of its name: `_client`, `_client_map`.
+    other = [one.node for one in bases_of(found) if one.module.startswith(f"{found.module}_")]
+    body = [item for one in (node, *other) if isinstance(one, ast.ClassDef) for item in one.body]
+    for item in body:
         if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef) and is_told(item):
             yield f"{'#' * (level + 1)} {found.name}.{item.name}"
             yield block(function_stub(item))

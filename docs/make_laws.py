@@ -31,8 +31,6 @@ below), and whether it holds. Of a law that is broken it prints the smallest pro
 
 A law that finds no bug is none. Each is tried on seeded bugs (*mutants*), and the tests fail if one
 survives, or if a law no longer kills the one that stands beside it here.
-
-Numbers that are missing belong to caches, batches and wires, which come later.
 """
 
 

@@ -456,11 +456,32 @@ def google_page() -> str:
     return page("llmmw-google", text, *(entry(named(*one)) for one in two))
 
 
+def redis_page() -> str:
+    """The plugin llmmw-redis: options of the store."""
+    text = prose(docstring("llmmw_redis"))
+    return page("llmmw-redis", text, entry(named("llmmw_redis._store", "RedisStore")))
+
+
+def semantic_page() -> str:
+    """The plugin llmmw-semantic: the cache, what it tells, and the provider of vectors."""
+    names = (
+        ("_cache", "SemanticCache"),
+        ("_events", "SemanticHit"),
+        ("_events", "SemanticMissed"),
+        ("_guard", "difference"),
+        ("_minilm", "MiniLM"),
+    )
+    rows = [entry(named(f"llmmw_semantic.{place}", name)) for place, name in names]
+    return page("llmmw-semantic", prose(docstring("llmmw_semantic")), *rows)
+
+
 PLUGINS: dict[str, tuple[str, Callable[[], str]]] = {
     "anthropic.md": ("llmmw_anthropic", anthropic_page),
     "google.md": ("llmmw_google", google_page),
     "local.md": ("llmmw_local", local_page),
     "openai.md": ("llmmw_openai", openai_page),
+    "redis.md": ("llmmw_redis", redis_page),
+    "semantic.md": ("llmmw_semantic", semantic_page),
 }
 
 
@@ -491,6 +512,8 @@ TITLES = {
     "google.md": "The plugin llmmw-google",
     "local.md": "The plugin llmmw-local",
     "openai.md": "The plugin llmmw-openai",
+    "redis.md": "The plugin llmmw-redis",
+    "semantic.md": "The plugin llmmw-semantic",
 }
 
 

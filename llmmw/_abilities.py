@@ -102,10 +102,16 @@ class Ability:
             parameters=parameters,
             outputs=outputs,
             media=self._changed(told.media, _MEDIA),
-            kinds=None if kinds is None else frozenset(_KINDS[name] for name in kinds),
+            kinds=None if kinds is None else self._kinds(kinds, told),
             prefill=prefill,
             **changes,
         )
+
+    def _kinds(self, names: Collection[str], told: Capabilities) -> frozenset[type[Request]]:
+        """Kinds of requests by their names; and what stands for several of a kind, with that."""
+        unnamed = frozenset(told.kinds or ()).difference(_KINDS.values())
+        kept = unnamed if "generate" in names else frozenset()
+        return kept | {_KINDS[name] for name in names}
 
     def _changed(self, told: Collection[T] | None, every: Collection[T]) -> frozenset[T] | None:
         """Some words, with those of `every` that this row adds and takes away."""

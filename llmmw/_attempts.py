@@ -80,7 +80,9 @@ async def attempt(
     """One attempt: its response, or `None` and an error in its record."""
     ledger, number = call.ledger, record.number
     parent = call.attempt.number
-    ledger.write(AttemptStarted, record.opened, number, record.target, record.reason, parent)
+    patched = _is_patched(request, call.request)
+    started = (number, record.target, record.reason, parent, patched)
+    ledger.write(AttemptStarted, record.opened, *started)
     join: Join | None = None
     if call.listener is None:
         inner = call.replace(request=request, attempt=record)
@@ -125,6 +127,14 @@ async def attempt(
         spent = response.spent if response is not None else ()
         seconds = ended - record.opened
         ledger.write(AttemptEnded, ended, number, outcome, seconds, message, *spent)
+
+
+def _is_patched(request: Request, original: Request) -> bool:
+    """Whether it asks something else, and not only another target."""
+    if request is original:
+        return False
+    same = request.replace(model=original.model)
+    return same != original or same.extra != original.extra
 
 
 def _spare(record: Record, error: Exception, history: History) -> bool:

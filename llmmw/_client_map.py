@@ -66,7 +66,7 @@ class Mapped:
 
         Raises:
             ConfigError: if another program has the journal, or it belongs to another input.
-            StoreError: if it can't be written.
+            llmmw.plugin.StoreError: if it can't be written.
         """
 
         def begin(request: Request) -> Call:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import itertools
 import math
 from collections.abc import Callable
 from typing import Protocol
@@ -12,6 +12,7 @@ import attrs
 from llmmw._call import Call, Listener
 from llmmw._chain import Handler
 from llmmw._deltas import Delta, PartDelta, PartEnd, PartStart, ResponseStart, Restarted
+from llmmw._listen import with_partial
 from llmmw._messages import Message
 from llmmw._parts import Part, TextPart
 from llmmw._request import Generate
@@ -51,12 +52,12 @@ class Edited:
         except LLMError as error:
             if not isinstance(error.partial, Generation):
                 raise
-            changed = copy.copy(error).with_traceback(error.__traceback__)
-            changed.partial = self._changed(error.partial, is_whole=False)
-            raise changed from error.__cause__
-        if not isinstance(response, Generation):
-            return response
-        return self._changed(response, is_whole=True)
+            cut = with_partial(error, self._changed(error.partial, is_whole=False))
+        else:
+            if not isinstance(response, Generation):
+                return response
+            return self._changed(response, is_whole=True)
+        raise cut
 
     def _changed(self, response: Generation, is_whole: bool) -> Generation:
         message, end = self._message(response.message, is_whole)
@@ -87,7 +88,13 @@ def _is_text(part: Part) -> bool:
 def _edited(part: Part, edit: Edit, is_whole: bool) -> tuple[Part, Finish | None]:
     assert isinstance(part, TextPart)
     text = edit.feed(part.text)
-    return attrs.evolve(part, text=text + (edit.close() if is_whole else "")), edit.finish
+    text += edit.close() if is_whole else ""
+    if edit.finish is None:
+        return attrs.evolve(part, text=text), None
+    ends = itertools.accumulate(len(one.token) for one in part.logprobs)
+    told = tuple(one for one, end in zip(part.logprobs, ends, strict=True) if end <= len(text))
+    sources = tuple(one for one in part.citations if (one.start or 0) < len(text))
+    return attrs.evolve(part, text=text, logprobs=told, citations=sources), edit.finish
 
 
 @attrs.define(eq=False)
@@ -117,9 +124,10 @@ class _Telling:
         if edit is None:
             await self.listener(delta)
         elif isinstance(delta, PartDelta):
+            # What it says of single tokens is told at its end, when it is known which there are.
             text = edit.feed(delta.text)
-            if text or delta.logprobs or delta.citation:
-                await self.listener(attrs.evolve(delta, text=text))
+            if text or (delta.citation and edit.finish is None):
+                await self.listener(attrs.evolve(delta, text=text, logprobs=()))
         elif isinstance(delta, PartStart):
             await self.listener(attrs.evolve(delta, part=_edited(delta.part, edit, False)[0]))
         else:

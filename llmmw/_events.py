@@ -75,12 +75,14 @@ class CallEnded(Event):
 
 @attrs.frozen
 class AttemptStarted(Event):
-    """Attempt `number` of the call starts on `target`, inside attempt `parent` (0: the call)."""
+    """Attempt `number` of the call starts on `target`, inside attempt `parent` (0: the call). If
+    `patched`, the target is asked something else than the one before: other fields differ."""
 
     number: int
     target: str
     reason: str
     parent: int = 0
+    patched: bool = False
 
     def __str__(self) -> str:
         return f"attempt {self.number} on {self.target} ({self.reason})"

@@ -6,7 +6,6 @@ become the text of the answer. `through_tool` is middleware that does both aroun
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 
 import attrs
@@ -14,6 +13,7 @@ import attrs
 from llmmw._call import Call, Listener
 from llmmw._chain import Handler
 from llmmw._deltas import Delta, PartDelta, PartEnd, PartStart, ResponseStart, Restarted
+from llmmw._listen import with_partial
 from llmmw._messages import Message
 from llmmw._output import JsonObject, JsonSchema
 from llmmw._parts import Part, ReasoningPart, TextPart, ToolCallPart
@@ -54,12 +54,12 @@ class AnswerOfTool:
         except LLMError as error:
             if not isinstance(error.partial, Generation):
                 raise
-            changed = copy.copy(error).with_traceback(error.__traceback__)
-            changed.partial = answered(error.partial, self.name, is_whole=False)
-            raise changed from error.__cause__
-        if telling is not None:
-            await telling.finish()
-        return answered(response, self.name) if isinstance(response, Generation) else response
+            cut = with_partial(error, answered(error.partial, self.name, is_whole=False))
+        else:
+            if telling is not None:
+                await telling.finish()
+            return answered(response, self.name) if isinstance(response, Generation) else response
+        raise cut
 
 
 def forced(request: Generate) -> tuple[Generate, str]:

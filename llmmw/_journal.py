@@ -5,7 +5,7 @@
     row ──▶ in the journal? ──yes──▶ its item, as it was
                  │ no
                  ▼
-            ask ──▶ item ──▶ what waits ──▶ one thread, every 20 ms ──▶ the file
+            ask ──▶ item ──▶ what waits ──▶ one thread, every 10 ms ──▶ the file
 
 A killed program asks again what was in flight or waited to be written, and nothing else.
 """
@@ -37,7 +37,7 @@ __all__ = ["Journal", "plus", "spent_of"]
 
 T = TypeVar("T")
 
-_INTERVAL = 0.02
+_INTERVAL = 0.01
 """Seconds for which rows gather before they are written; with the writing, below 0.05."""
 _MOST_WAITING = 2000
 _SUMS = ("input_tokens", "output_tokens", "cost")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -82,6 +83,12 @@ class Lru:
             self.bytes -= _size(key, found)
         return found
 
+    def shift(self, seconds: float) -> None:
+        """The clock is now so far ahead of what it was."""
+        for kept in self._kept.values():
+            kept.stored += seconds
+            kept.expires += seconds
+
     def keys(self, prefix: str = "") -> list[str]:
         """The keys that begin so, in their order."""
         return sorted(key for key in self._kept if key.startswith(prefix))
@@ -106,6 +113,8 @@ class MemoryStore:
     max_entries: int = attrs.field(default=10_000, validator=whole(1))
     max_bytes: int = attrs.field(default=64 * 2**20, validator=whole(1))
     _lru: Lru = attrs.field(init=False, repr=False)
+    _clock: list[Any] = attrs.field(factory=list, init=False, repr=False)
+    """That of the run which has opened it last, and how far it was ahead of the machine's."""
 
     @_lru.default
     def _make_lru(self) -> Lru:
@@ -113,7 +122,14 @@ class MemoryStore:
 
     @asynccontextmanager
     async def open(self, host: Host) -> AsyncIterator[None]:
-        """There is nothing to open. What is there stays for the next host."""
+        """There is nothing to open. What is there stays for the next host, and goes on to age if
+        that is one of another run of trio, whose clock begins anywhere."""
+        clock = trio.lowlevel.current_clock()
+        ahead = trio.current_time() - time.monotonic()
+        if self._clock and self._clock[0] is not clock:
+            self._lru.shift(ahead - self._clock[1])
+        if not self._clock or self._clock[0] is not clock:
+            self._clock[:] = clock, ahead
         yield
 
     async def get(self, key: str) -> Stored | None:

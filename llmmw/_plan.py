@@ -294,11 +294,11 @@ class _Race:
             self.history.forget(record)
             raise
         if record.reason == "hedge":
-            # Those that went on may have ended since it was decided on.
-            beside = self.history.live if len(self.history.live) > 1 else self.history.records
-            sent = max(one.sent for one in beside if one.sent is not None)
+            sent = [one.sent for one in self.history.live if one.sent is not None]
+            if not sent:  # they have ended since it was decided on
+                sent = [one.sent for one in self.history.records if one.sent is not None]
             fired = self.call.attempt.number
-            self.call.ledger.write(HedgeFired, record.opened, record.opened - sent, fired)
+            self.call.ledger.write(HedgeFired, record.opened, record.opened - max(sent), fired)
 
     async def _claim(self, record: Record, whole: bool) -> bool:
         while self.winner is not record:

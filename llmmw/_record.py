@@ -24,6 +24,7 @@ import attrs
 from llmmw import _messages, _output, _parts, _request, _response, _tools, errors
 from llmmw._deltas import Delta, PartDelta, PartEnd, PartStart, ResponseStart, deltas_of
 from llmmw._plain import default_of
+from llmmw._record_types import Test, test_of
 from llmmw._response import Generation, Response
 from llmmw.errors import LLMError
 
@@ -70,13 +71,20 @@ class _Field:
     default: object
     free: bool
     """It holds plain data of somebody else's."""
+    fits: Test
 
 
 @cache
 def _fields_of(kind: Any) -> tuple[_Field, ...]:
     hints = get_type_hints(kind)
     return tuple(
-        _Field(field.name, field.alias, default_of(field), _is_free(hints[field.name]))
+        _Field(
+            field.name,
+            field.alias,
+            default_of(field),
+            _is_free(hints[field.name]),
+            test_of(hints[field.name]),
+        )
         for field in attrs.fields(kind)
         if field.init and not _is_left_out(kind, field)
     )
@@ -132,10 +140,13 @@ def _unpacked(data: Any, depth: int = 0) -> Any:
     cls: Any = KINDS.get(name)
     if cls is None:
         raise RecordError(f"it has an unknown kind of value, {name!r}")
-    free = _free_names(cls)
-    for field, one in data.items():
-        if type(one) in _NESTS and field not in free:
-            data[field] = _unpacked(one, depth + 1)
+    fields = _fields_by_alias(cls)
+    for alias, one in data.items():
+        field = fields[alias]
+        if type(one) in _NESTS and not field.free:
+            data[alias] = one = _unpacked(one, depth + 1)
+        if not field.fits(one):
+            raise RecordError(f"{alias} of {name} can't be a {type(one).__name__}")
     return cls(**data)
 
 
@@ -143,8 +154,8 @@ _NESTS = {list, dict}
 
 
 @cache
-def _free_names(kind: type) -> frozenset[str]:
-    return frozenset(field.alias for field in _fields_of(kind) if field.free)
+def _fields_by_alias(kind: type) -> dict[str, _Field]:
+    return {field.alias: field for field in _fields_of(kind)}
 
 
 @cache
@@ -250,6 +261,9 @@ def _error_of(packed: dict[str, Any]) -> LLMError:
     kind = getattr(errors, packed["kind"], None) if packed["kind"] in errors.__all__ else None
     if not (isinstance(kind, type) and issubclass(kind, LLMError)):
         raise RecordError(f"it has an unknown kind of error, {packed['kind']!r}")
+    for name, given in packed.items():
+        if given is not None and type(given) is not (int if name == "status" else str):
+            raise RecordError(f"{name} of an error can't be a {type(given).__name__}")
     return kind(packed["message"], **{name: packed[name] for name in _OF_ERRORS})
 
 
@@ -276,20 +290,32 @@ def _told(delta: Delta, answer: Generation) -> Sequence[Any]:
 
 def _delta_of(told: list[Any], answer: Generation) -> Delta:
     kind, *rest = told
+    if kind != _PIECE and kind != _START and not type(rest[0]) is type(rest[1]) is int:
+        raise RecordError("a piece of an answer has no place")
     if kind == _TEXT:
+        if type(rest[2]) is not str:
+            raise RecordError("a piece of text is none")
         return PartDelta(index=rest[0], candidate=rest[1], text=rest[2])
     if kind == _PIECE:
-        piece: PartDelta = _unpacked(rest[0])
+        piece: PartDelta = _is_a(PartDelta, _unpacked(rest[0]))
         return piece
     if kind == _PART:
-        return PartStart(rest[0], _unpacked(rest[2]), rest[1])
+        return PartStart(rest[0], _is_a(_parts.Part, _unpacked(rest[2])), rest[1])
     if kind == _END:
         part = _part(answer, rest[1], rest[0])
         assert part is not None
         return PartEnd(rest[0], part, rest[1])
     if kind == _OTHER_END:
-        return PartEnd(rest[0], _unpacked(rest[2]), rest[1])
+        return PartEnd(rest[0], _is_a(_parts.Part, _unpacked(rest[2])), rest[1])
+    if not (test_of(str | None)(rest[0]) and type(rest[1]) is type(rest[2]) is str):
+        raise RecordError("the beginning of an answer is none")
     return ResponseStart(id=rest[0], model=rest[1], provider=rest[2])
+
+
+def _is_a(hint: Any, item: Any) -> Any:
+    if not test_of(hint)(item):
+        raise RecordError(f"a {type(item).__name__} is no piece of an answer")
+    return item
 
 
 def _part(answer: Generation, candidate: int, index: int) -> _parts.Part | None:

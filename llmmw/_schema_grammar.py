@@ -81,6 +81,8 @@ def schema_grammar(schema: Mapping[str, Any]) -> str:
         root = maker.rule_of(schema, "$")
     except RecursionError:
         raise UnsupportedFeature("the schema nests too deep for a grammar") from None
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise UnsupportedFeature(f"a grammar can't say what is no schema: {error}") from None
     known = {**_BASE, **maker.rules, "root": root}
     needed: dict[str, str] = {}
     queue = ["root"]
@@ -101,12 +103,13 @@ def _either(bodies: Iterable[str], at: str) -> str:
 
 
 def _literal(given: Any) -> str:
-    return gbnf_literal(json.dumps(given, ensure_ascii=False))
+    return gbnf_literal(json.dumps(given, ensure_ascii=False, allow_nan=False))
 
 
 def _times(body: str, least: int, most: float | None, at: str) -> str:
     """Something so many times; of a high limit, as many as a grammar counts."""
     most = None if most is None else min(int(most), _MOST)
+    least = max(least, 0)
     if least > (_MOST if most is None else most):
         raise UnsupportedFeature(f"{at}: a grammar can't say {least} times or more")
     if most == 0:
@@ -160,8 +163,11 @@ class _Maker:
 
     def _plain(self, schema: Mapping[str, Any], at: str) -> str:
         if "const" in schema or "enum" in schema:
-            listed = [schema["const"]] if "const" in schema else schema["enum"]
-            return _either([_literal(o) for o in listed if mismatch(o, schema) is None], at)
+            listed, rest = [schema.get("const")], schema
+            if "const" not in schema:  # each is one of them; to look is slow where there are many
+                rest = {name: one for name, one in schema.items() if name != "enum"}
+                listed = schema["enum"]
+            return _either([_literal(o) for o in listed if mismatch(o, rest) is None], at)
         if not _LIMITING & {*schema}:
             return "value"
         kinds = schema.get("type", _implied(schema))
@@ -242,6 +248,8 @@ def _string(schema: Mapping[str, Any], at: str) -> str:
             raise UnsupportedFeature(f"{at}: a grammar can't say pattern")
         form = _FORMATS["decimal"]
     if form is not None:
+        if least or most is not None:
+            raise UnsupportedFeature(f"{at}: a grammar can't say how long this text must be")
         return rf'"\"" {form} "\""'
     if not least and most is None:
         return "string"

@@ -29,6 +29,7 @@ __all__ = [
     "name_of_store",
     "only_given",
     "opened",
+    "shown",
 ]
 
 _CLEAN_UP = 5.0
@@ -108,6 +109,12 @@ def name_of_store(given: GivenStore) -> str:
     if isinstance(given, str):
         return given.partition(":")[0]
     return str(given["use"]) if isinstance(given, Mapping) else type(given).__name__
+
+
+def shown(given: GivenStore | None) -> str:
+    """Its `repr`, without what may be a password in it."""
+    plain = "@" not in given if isinstance(given, str) else not isinstance(given, Mapping)
+    return repr(given if plain or given is None else name_of_store(given))
 
 
 @attrs.define(eq=False)

@@ -143,7 +143,7 @@ class Host:
 
     nursery: trio.Nursery
     instruments: Sequence[Instrument] = ()
-    stores: dict[str, Any] = attrs.field(factory=dict)
+    stores: dict[str, Any] = attrs.field(factory=dict, repr=False)
     random: random.Random = attrs.field(factory=lambda: random.Random())  # noqa: S311 (jitter)
     price: Callable[[str], Price | None] = lambda target: built_in_prices().row(target)
     """What a target costs; with a client, by its own prices too."""

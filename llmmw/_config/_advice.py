@@ -24,6 +24,7 @@ from llmmw.policies import (
     Balance,
     Batch,
     Breaker,
+    Cache,
     Coalesce,
     Concurrency,
     Fallback,
@@ -147,6 +148,27 @@ def _coalesce_inside(subject: Subject) -> Found:
             else:
                 continue
             yield f"{one} shares {what}; put it outside of that", [other, one]
+
+
+def _cache_inside(subject: Subject) -> Found:
+    """A `Cache` stands inside of what makes attempts, holds places or takes tokens, which it could
+    have spared; inside of a `Batch`, which it then only sees as a whole; or of a `Coalesce`, which
+    does what it does itself."""
+    for one in subject.top:
+        for other in subject.top[: one.at] if isinstance(one.layer, Cache) else ():
+            if isinstance(other.layer, Batch):
+                what = f"answers to whole batches of {other}, which hardly come again"
+            elif other.bound > 1:
+                what = f"what each attempt of {other} gets, so that a hedge may join what it is to"
+                what += " overtake"
+            elif isinstance(other.layer, (Concurrency, RateLimit)):
+                what = f"answers that {other} has made wait or pay for"
+            elif isinstance(other.layer, Coalesce) and one.layer.coalesce:
+                yield f"{one} lets identical calls share one by itself; leave {other} out", [other]
+                continue
+            else:
+                continue
+            yield f"{one} keeps {what}; put it outside of that", [other, one]
 
 
 def _batch_inside(subject: Subject) -> Found:
@@ -302,6 +324,7 @@ RULES: Mapping[str, Callable[[Subject], Found]] = {
     "held-while-waiting": _held_while_waiting,
     "breaker-outside": _breaker_outside,
     "coalesce-inside": _coalesce_inside,
+    "cache-inside": _cache_inside,
     "batch-inside": _batch_inside,
     "balance-misplaced": _balance_misplaced,
     "balance-waits": _balance_waits,

@@ -169,6 +169,6 @@ class Job:
                 letter = {"id": orjson.loads(row.id), self.table.unit: number}
                 letter |= told(row.answer)
                 try:
-                    yield encode(letter | {"row": data})
+                    yield encode(letter | {"row": data if isinstance(data, dict) else None})
                 except RecursionError:  # it nests too deeply for a line of ours
                     yield encode(letter | {"row": None})

@@ -12,7 +12,7 @@ import trio
 
 from llmmw._journal import Journal
 from llmmw._map import Item, Requests
-from llmmw._request import Generate, check_names
+from llmmw._request import _ALIASES, Generate, check_names
 from llmmw._response import Generation
 from llmmw.cli._limit import Limit
 from llmmw.cli._lines import PipedLines, is_piped, spooled
@@ -71,7 +71,7 @@ class Wanted:
             return
         own = {"id", "prompt", "messages", "system", "model", self.model_column}
         try:
-            check_names({one: None for one in columns if one not in own}, Generate)
+            check_names([one for one in columns if one not in own], Generate, also=_ALIASES)
             if not {"prompt", "messages"} & {*columns}:
                 raise BadRequest('there is no column "prompt"')
         except BadRequest as error:
@@ -135,6 +135,8 @@ class Run:
                 if self.output is not None:
                     await self._write(item, self.output)
                 meter.count(item)
+                if item.journaled and not meter.answers:
+                    meter.begun = trio.current_time()  # reading them is no part of the speed
         meter.ended = trio.current_time()
 
     async def _tick(self) -> None:

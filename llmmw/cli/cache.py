@@ -27,6 +27,9 @@ from llmmw.cli._run import Failed, Misused, tame
 __all__ = ["cache"]
 
 _WIDTH = 60
+_LONGEST = 2**28
+"""Bytes of a line that is read: twice the largest entry, in base64 and as text."""
+_LONGEST_KEY = 200
 
 _store = click.option(
     "--store",
@@ -136,7 +139,7 @@ def list_entries(store: str, target: str | None, as_json: bool) -> None:
                     continue
                 words = " ".join(tame(entry.text).split())[:_WIDTH]
                 age = _span(entry.stored.age)
-                click.echo(f"{entry.stored.key}  {age:>5}  {tame(entry.target)}  {words}")
+                click.echo(f"{tame(entry.stored.key)}  {age:>5}  {tame(entry.target)}  {words}")
 
     _run(work)
 
@@ -203,18 +206,28 @@ def import_entries(store: str, file: Path, overwrite: bool) -> None:
     async def rows() -> AsyncIterator[Stored]:
         now = time.time()
         with file.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
+            for number, line in enumerate(iter(lambda: lines.readline(_LONGEST), b""), start=1):
                 try:
-                    row = orjson.loads(line)
-                    value = base64.b64decode(row["value"], validate=True)
-                    read_record(value)
-                    expires, age = row["expires"], max(0.0, now - row["made"])
-                    ttl = None if expires is None else expires - now
-                    yield Stored(str(row["key"]), value, age, ttl)
+                    yield _stored(line, now)
                 except (ValueError, KeyError, TypeError) as error:
                     raise Failed(f"line {number} of {file} is no entry of a cache") from error
 
     _run(lambda: _copy(rows, store, overwrite=overwrite))
+
+
+def _stored(line: bytes, now: float) -> Stored:
+    """A line of what `export` has written.
+
+    Raises:
+        ValueError: for another. TypeError, KeyError: likewise.
+    """
+    row = orjson.loads(line)
+    key, value = row["key"], base64.b64decode(row["value"], validate=True)
+    if not (isinstance(key, str) and 0 < len(key) <= _LONGEST_KEY and key.isprintable()):
+        raise ValueError("its key is none")
+    read_record(value)
+    ttl = None if row["expires"] is None else row["expires"] - now
+    return Stored(key, value, max(0.0, now - row["made"]), ttl)
 
 
 @cache.command()
@@ -267,7 +280,7 @@ def diff(before: str, after: str, as_json: bool) -> None:
                     click.echo(orjson.dumps({"change": sign, **entry.row()}))
                     continue
                 words = " ".join(tame(entry.text).split())[:_WIDTH]
-                click.echo(f"{sign} {entry.stored.key}  {tame(entry.target)}  {words}")
+                click.echo(f"{sign} {tame(entry.stored.key)}  {tame(entry.target)}  {words}")
 
     _run(work)
 

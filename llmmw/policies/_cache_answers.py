@@ -69,11 +69,14 @@ def is_lasting(error: LLMError) -> bool:
 
 
 def answered_by(events: Sequence[Event], parent: int, asked: str) -> str:
-    """The target whose attempt has given the answer, by what was written for attempt `parent`."""
+    """The target whose attempt has given the answer, by what was written for attempt `parent`;
+    nothing if it was asked something else than the call asks."""
     ok = {e.number for e in events if isinstance(e, AttemptEnded) and e.outcome == "ok"}
     target = asked
     for event in events:  # an inner attempt begins after the one around it
         if isinstance(event, AttemptStarted) and event.parent == parent and event.number in ok:
+            if event.patched:
+                return ""
             target, parent = event.target, event.number
     return target
 

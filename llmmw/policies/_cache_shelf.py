@@ -120,10 +120,11 @@ class Shelf:
         return read
 
     async def keep(self, call: Call, place: Place, old: Found | None) -> None:
-        """Keep an answer, in place of an old one."""
+        """Keep an answer, in place of an old one; an error takes the place of none."""
         record = place.record
         key = self.keys.of_sample(place.request, call.tenant, place.sample)
-        if place.beside and await self.look(call, key) is not None:
+        beside = place.beside or isinstance(record.answer, LLMError)
+        if beside and await self.look(call, key) is not None:
             return
         value = _bytes_of(record)
         ttl = self.negative if isinstance(record.answer, LLMError) else self.ttl

@@ -190,29 +190,28 @@ class Balance:
     async def __call__(self, call: Call, next: Handler) -> Response:
         if call.request.model not in self._asks:
             return await next(call)
-        used, shed = _used(call), set[str]()
+        used, shed = _used(call), dict[str, str]()
         heard = _Heard(call.listener)
         refusal: LLMError | None = None
         while True:
             found = self._choose(call, used, shed)
             if found is None:
-                raise refusal or UnsupportedFeature(
-                    f"none of the targets can serve the request: {', '.join(shed)}"
-                )
+                whys = "; ".join(f"{target}: {why}" for target, why in shed.items())
+                raise refusal or UnsupportedFeature(f"no target can serve the request: {whys}")
             choice, request = found
             asked = call if request is call.request else call.replace(request=request)
             try:
                 return await self._ask(asked, next, choice, heard)
             except CallShed as error:
                 refusal = error
-                shed.add(choice.member.name)
+                shed[choice.member.name] = error.message
                 begun = heard.anything or error.attempts
                 late = trio.current_time() >= trio.current_effective_deadline()
-                if begun or late or shed.issuperset(self._chooser.members):
+                if begun or late or shed.keys() >= self._chooser.members.keys():
                     raise
 
     def _choose(
-        self, call: Call, used: Mapping[str, int], shed: set[str]
+        self, call: Call, used: Mapping[str, int], shed: dict[str, str]
     ) -> tuple[Choice, Request] | None:
         """Where to go with what, but to none that shed the call or can't serve it."""
         source = call.host.random if call.host is not None else random
@@ -225,8 +224,8 @@ class Balance:
             if not why:
                 break
             call.ledger.write(TargetPassedOver, now, target, why, call.attempt.number)
-            shed.add(target)
-            if shed.issuperset(self._chooser.members):
+            shed[target] = why
+            if shed.keys() >= self._chooser.members.keys():
                 return None
         other = found.other.name if found.other is not None else ""
         fields = (target, found.why, found.cost, other, found.other_cost)

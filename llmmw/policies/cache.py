@@ -11,7 +11,8 @@ and is given to nobody but those who asked the same.
           └── ask ── ╳ cut, failed, cancelled, truncated      nothing is kept
 
 The same is: every field of the request but its `metadata`, the tenant, the sample, and the target
-that was asked. An answer that a fallback gave is kept as the answer of the target that gave it.
+that was asked. An answer that a fallback gave is kept as the answer of the target that gave it,
+unless that was asked with other fields.
 (RFC 5861 is the origin of the two ways to be stale; that of samples is OneTwo's.)
 """
 
@@ -33,7 +34,7 @@ from llmmw._memory import MemoryStore
 from llmmw._record import Record
 from llmmw._request import Generate
 from llmmw._response import Generation, Response
-from llmmw._store import GivenStore, check_given
+from llmmw._store import GivenStore, check_given, shown
 from llmmw.errors import BadRequest, LLMError
 from llmmw.policies import _options
 from llmmw.policies._cache_answers import (
@@ -103,7 +104,9 @@ class Cache:
         max_bytes: the largest answer that is kept.
     """
 
-    store: GivenStore | None = attrs.field(default=None, validator=_given_store, hash=False)
+    store: GivenStore | None = attrs.field(
+        default=None, validator=_given_store, repr=shown, hash=False
+    )
     mode: CacheMode = attrs.field(
         default="read-write", validator=_options.one_of(*MODES), kw_only=True
     )
@@ -270,13 +273,12 @@ class Cache:
             raise
         if question.mode == "read-only":
             return response
-        events = call.ledger.events[began:]
-        if not is_whole(call.request, response, events):
+        events, asked = call.ledger.events[began:], call.request.model
+        target = answered_by(events, call.attempt.number, asked)
+        if not target or not is_whole(call.request, response, events):
             self._shelf.counts.refused += 1
             return response
         deltas = None if told is None else tuple(told)
-        parent, asked = call.attempt.number, call.request.model
-        target = answered_by(events, parent, asked)
         for place in places(
             call.request,
             response,

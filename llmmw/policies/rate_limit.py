@@ -33,7 +33,7 @@ from llmmw._ledger import AttemptSent, AttemptStarted, QueueEntered, QueueLeft
 from llmmw._prices import GivenPrices, Prices, prices_of
 from llmmw._request import Request
 from llmmw._response import Response, Usage
-from llmmw._store import GivenStore, check_given, name_of_store
+from llmmw._store import GivenStore, check_given, shown
 from llmmw.errors import CallShed, ConfigError, LLMError
 from llmmw.policies import _options
 from llmmw.policies._buckets import Account, Costs, Ticket
@@ -56,11 +56,6 @@ _LONGEST = 1e9
 def _given_store(item: object, field: attrs.Attribute[Any], given: object) -> None:
     if given is not None:
         check_given("RateLimit", given)
-
-
-def _told_store(given: GivenStore | None) -> str:
-    """A store without what may be its password."""
-    return "None" if given is None else repr(name_of_store(given))
 
 
 def _names(given: str | Iterable[str]) -> tuple[str, ...]:
@@ -116,7 +111,7 @@ class RateLimit:
     output_estimate: int = attrs.field(default=500, validator=_options.whole(0))
     prices: GivenPrices | None = attrs.field(default=None, hash=False)
     store: GivenStore | None = attrs.field(
-        default=None, validator=_given_store, hash=False, repr=_told_store
+        default=None, validator=_given_store, hash=False, repr=shown
     )
     _sharing: Sharing | None = attrs.field(init=False, eq=False, repr=False)
     _rates: dict[str, float] = attrs.field(init=False, eq=False, repr=False)

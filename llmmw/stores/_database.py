@@ -30,6 +30,10 @@ _APPLICATION = 0x6C6C6D77
 _VERSION = 1
 _PATIENCE = 30.0
 """Seconds that a thread waits for another process that writes."""
+_HURRY = 2.0
+"""The same, from when the store is to close."""
+_LOOK = 250
+"""Milliseconds after which it looks whether it is."""
 _CHECKED_BYTES = 64 * 2**20
 """A file up to this size is checked as a whole when it is opened; of a larger one, its head."""
 _SCHEMA = f"""
@@ -70,6 +74,8 @@ class Database:
     path: Path
     reader: sqlite3.Connection
     writer: sqlite3.Connection
+    _until: float = attrs.field(default=math.inf, init=False)
+    """When nobody waits for another process any more."""
 
     def read(self, key: str) -> Row | None:
         """A row, at once.
@@ -97,7 +103,7 @@ class Database:
             if kept is not None
         ]
         gone = [(key,) for key, kept in batch.items() if kept is None]
-        with _transaction(self.writer) as db:
+        with self._transaction() as db:
             db.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?)", put)
             db.executemany("DELETE FROM entries WHERE key = ?", gone)
             db.executemany(
@@ -107,11 +113,11 @@ class Database:
     def trim(self, max_bytes: int) -> int:
         """Forget what is too old, and of the rest what was used least until it fits; how many of
         those there were."""
-        with _transaction(self.writer) as db:
+        with self._transaction() as db:
             db.execute("DELETE FROM entries WHERE expires <= ?", (time.time(),))
         evicted = 0
         while self.bytes(self.writer) > max_bytes:
-            with _transaction(self.writer) as db:
+            with self._transaction() as db:
                 (count,) = db.execute("SELECT count(*) FROM entries").fetchone()
                 found = db.execute(
                     "DELETE FROM entries WHERE rowid IN "
@@ -137,8 +143,21 @@ class Database:
         return int(count)
 
     def hurry(self) -> None:
-        """Wait for others no longer than a client may take to close."""
-        self.writer.execute("PRAGMA busy_timeout = 2000")
+        """Wait for others no longer than a client may take to close; whoever waits already, too."""
+        self._until = time.monotonic() + _HURRY
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        until = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                self.writer.execute("BEGIN IMMEDIATE")
+                break
+            except sqlite3.OperationalError as error:
+                if not is_busy(error) or time.monotonic() > min(until, self._until):
+                    raise
+        with _committed(self.writer) as db:
+            yield db
 
     def close(self) -> None:
         """Close it."""
@@ -147,8 +166,7 @@ class Database:
 
 
 @contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    db.execute("BEGIN IMMEDIATE")
+def _committed(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     try:
         yield db
         db.execute("COMMIT")
@@ -220,6 +238,7 @@ def _connected(path: Path, *, read_only: bool = False) -> Database:
             if timeout:
                 _prepare(db, path, read_only=read_only)
         writer, reader = opened
+        writer.execute(f"PRAGMA busy_timeout = {_LOOK}")
         reader.execute(_SELECT, ("",)).fetchall()
     except BaseException:
         for db in opened:
@@ -230,11 +249,16 @@ def _connected(path: Path, *, read_only: bool = False) -> Database:
 
 def _prepare(db: sqlite3.Connection, path: Path, *, read_only: bool) -> None:
     """Check a file, and make of an empty one what it should be."""
+    (application,) = db.execute("PRAGMA application_id").fetchone()
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if tables and application != _APPLICATION:
+        raise StoreError(f"{path} is the database of something else")
     if not read_only:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute("PRAGMA journal_size_limit = 67108864")
-        with _transaction(db):
+        db.execute("BEGIN IMMEDIATE")
+        with _committed(db):
             if not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                 for statement in _SCHEMA.split(";"):
                     db.execute(statement)

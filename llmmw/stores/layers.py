@@ -16,7 +16,7 @@ import attrs
 import trio
 
 from llmmw._cache_events import StoreFailed
-from llmmw._store import GivenStore, Store, Stored, StoreError, check_given, name_of_store, opened
+from llmmw._store import GivenStore, Store, Stored, StoreError, check_given, name_of_store, opened, shown
 from llmmw._tasks import Host
 
 __all__ = ["Layers"]
@@ -28,12 +28,17 @@ def _given(item: Any, field: attrs.Attribute[Any], given: Any) -> None:
             check_given(f"Layers({field.name}=…)", one)
 
 
+def _all_shown(given: tuple[GivenStore, ...]) -> str:
+    return f"[{', '.join(map(shown, given))}]"
+
+
 @attrs.define(eq=False)
 class Layers:
     """Read several stores, write one.
 
     What only another store has is kept in one's own, as old as it is, when it is read. What is
-    deleted is deleted of one's own. If another store fails, one's own goes on, and an event tells.
+    deleted is deleted of one's own. If one of them fails to be read, or one's own to keep what
+    another has, the rest go on, and an event tells.
 
     Args:
         own: where everything is written; looked at first.
@@ -41,12 +46,13 @@ class Layers:
         additional: looked at last, in their order.
     """
 
-    own: GivenStore = attrs.field(validator=_given)
-    shared: GivenStore | None = attrs.field(default=None, validator=_given)
+    own: GivenStore = attrs.field(validator=_given, repr=shown)
+    shared: GivenStore | None = attrs.field(default=None, validator=_given, repr=shown)
     additional: tuple[GivenStore, ...] = attrs.field(
-        default=(), converter=tuple, validator=_given, kw_only=True
+        default=(), converter=tuple, validator=_given, repr=_all_shown, kw_only=True
     )
     _stores: list[Store] = attrs.field(factory=list, init=False, repr=False)
+    _kinds: list[str] = attrs.field(factory=list, init=False, repr=False)
     _host: Host | None = attrs.field(default=None, init=False, repr=False)
     _counts: dict[str, int] = attrs.field(init=False, repr=False)
 
@@ -62,13 +68,16 @@ class Layers:
             Exception: what the opening of one's own raised.
         """
         self._host, found = host, [await opened(host, self.own)]
-        for given in (self.shared, *self.additional):
+        kinds = ["own"]
+        others = [("shared", self.shared), *(("additional", one) for one in self.additional)]
+        for kind, given in others:
             if given is not None:
                 try:
                     found.append(await opened(host, given))
+                    kinds.append(kind)
                 except Exception as error:
                     self._tell(given, error)
-        self._stores = found
+        self._stores, self._kinds = found, kinds
         try:
             yield
         finally:
@@ -86,24 +95,26 @@ class Layers:
 
     async def get(self, key: str) -> Stored | None:
         """What the first of them has."""
-        own = self._own()
-        found = await own.get(key)
-        if found is not None:
-            self._counts["own"] += 1
-            return found
-        for place, store in enumerate(self._stores[1:], start=1):
+        self._own()
+        for place, store in enumerate(self._stores):
             try:
                 found = await store.get(key)
             except Exception as error:
                 self._tell(store, error)
                 continue
             if found is not None:
-                is_shared = place == 1 and self.shared is not None
-                self._counts["shared" if is_shared else "additional"] += 1
-                await own.put(key, found.value, found.ttl, age=found.age)
-                self._counts["promoted"] += 1
+                self._counts[self._kinds[place]] += 1
+                if place:
+                    await self._promote(found)
                 return found
         return None
+
+    async def _promote(self, found: Stored) -> None:
+        try:
+            await self._own().put(found.key, found.value, found.ttl, age=found.age)
+            self._counts["promoted"] += 1
+        except Exception as error:
+            self._tell(self.own, error)
 
     async def put(
         self, key: str, value: bytes, ttl: float | None = None, *, age: float = 0.0

@@ -118,6 +118,7 @@ class SqliteStore:
                 try:
                     yield
                 finally:
+                    self._open().hurry()
                     nursery.cancel_scope.cancel()
         finally:
             with trio.CancelScope(shield=True):
@@ -134,7 +135,6 @@ class SqliteStore:
     async def _close(self) -> None:
         database = self._open()
         with suppress(sqlite3.Error):  # a file that could not be replaced is closed already
-            await self._in_thread(Database.hurry)
             await self._write()
         self._database = None
         self._front = Lru(100_000, self.memory)
@@ -277,7 +277,7 @@ class SqliteStore:
                 with trio.CancelScope(shield=True):  # half of it can't be taken back
                     await self._in_thread(lambda database: database.write(batch.batch, batch.used))
                     await self._trim(len(batch.batch))
-            except (OSError, sqlite3.Error, StoreError) as error:
+            except (OSError, ValueError, sqlite3.Error, StoreError) as error:
                 self._counts["lost"] += len(batch.batch)
                 for key in batch.batch:
                     self._front.pop(key)

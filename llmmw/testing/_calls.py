@@ -130,6 +130,8 @@ class CallTrace:
     outcome: Outcome = "cancelled"
     response: Generation | None = None
     error: Exception | None = None
+    by: Entry | None = None
+    """Where a policy has made it by itself."""
     heard: list[tuple[float, Delta]] = attrs.field(factory=list)
     """What the caller itself has heard or read."""
     entries: list[Entry] = attrs.field(factory=list)

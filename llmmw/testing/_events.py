@@ -25,6 +25,7 @@ from llmmw.policies import (
     Attempts,
     Balance,
     Breaker,
+    Cache,
     Coalesce,
     Concurrency,
     Guard,
@@ -321,9 +322,11 @@ def _of_rate(entry: Entry) -> Iterator[str]:
 
 
 def joined(trace: Trace) -> bool:
-    """Whether calls shared a flight."""
-    return trace.shares and any(
-        isinstance(event, FlightJoined) for call in trace.calls for event in call.events
+    """Whether calls shared a flight, or the answer that a cache has kept."""
+    some = sum(isinstance(layer, (Cache, Coalesce)) for layer in trace.stack)
+    # Of one flight in another, the inner one may go a step further before that hears of it.
+    return some > 1 or some > 0 and any(
+        isinstance(event, (CacheHit, FlightJoined)) for call in trace.calls for event in call.events
     )
 
 

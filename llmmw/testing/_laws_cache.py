@@ -5,12 +5,12 @@ They look at a `Cache` that is outside of all that makes attempts and keeps its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 
 import attrs
 
-from llmmw._deltas import Fold, PartDelta
+from llmmw._deltas import Delta, Fold, PartDelta
 from llmmw._ledger import CacheHit, CacheStored, Event
 from llmmw._memory import MemoryStore
 from llmmw._record import Record, read_record
@@ -19,6 +19,7 @@ from llmmw.errors import (
     BadRequest,
     ContentFiltered,
     ContextWindowExceeded,
+    LLMError,
     NotFound,
     UnsupportedFeature,
 )
@@ -68,9 +69,10 @@ class Cached:
         for _, entry in self.came:
             yield from entry.call.ledger.events
 
-    def refreshes(self) -> list[Entry]:
-        """What it has asked in the background, with a ledger of their own."""
-        return [e for e in self.went if e.parent and e.call.ledger is not e.parent.call.ledger]
+    def refreshes(self) -> list[CallTrace]:
+        """What it has asked in the background, as calls of its own."""
+        calls = self.trace.calls
+        return [c for c in calls if c.by is not None and c.by.depth == self.depth]
 
     def hits(self) -> Iterator[_Hit]:
         """The calls that were given what is kept, and neither asked nor waited for who did."""
@@ -90,7 +92,9 @@ class Cached:
 
 
 def caches(trace: Trace) -> Iterator[Cached]:
-    """The caches of a stack that its laws speak of."""
+    """The cache of a stack, if it has one that these laws speak of."""
+    if sum(isinstance(layer, Cache) for layer in trace.stack) > 1:
+        return  # their events look alike
     for depth, layer in enumerate(trace.stack):
         if isinstance(layer, Cache) and all(engine.depth > depth for engine in trace.engines):
             yield Cached(layer, trace, depth)
@@ -105,6 +109,17 @@ def _same(one: Entry, other: Entry) -> bool:
     )
 
 
+def _folded(deltas: Iterable[Delta]) -> object:
+    """What these tell, or why they tell nothing."""
+    fold = Fold()
+    try:
+        for delta in deltas:
+            fold(delta)
+    except LLMError as error:
+        return error
+    return fold.response().message
+
+
 def law_62(trace: Trace) -> None:
     """What a cache keeps is a whole answer that some call was given, with the deltas that tell it;
     never what was cut, failed or cancelled."""
@@ -113,10 +128,7 @@ def law_62(trace: Trace) -> None:
             whole = [e.response for e in cached.answers if e.call.tenant == record.tenant]
             demand("L62", record.answer in whole, f"{record.answer!r} was never answered")
             if record.deltas is not None and isinstance(record.answer, Generation):
-                fold = Fold()
-                for delta in record.deltas:
-                    fold(delta)
-                told = fold.response().message
+                told = _folded(record.deltas)
                 demand("L62", told == record.answer.message, f"{told!r} would be told")
         stored = {
             id(event)
@@ -144,13 +156,13 @@ def law_67(trace: Trace) -> None:
 def law_68(trace: Trace) -> None:
     """Of what is stale one at a time is asked anew, and only of that."""
     for cached in caches(trace):
-        refreshes = cached.refreshes()
+        refreshes = [call.top for call in cached.refreshes()]
         for one in refreshes:
             for other in refreshes:
                 beside = one.opened_order < other.opened_order < one.ended_order
                 demand("L68", not (beside and _same(one, other)), "asked anew twice at once")
         stale = {id(hit.entry) for hit in cached.hits() if hit.event.stale == "revalidate"}
-        demand("L68", all(id(e.parent) in stale for e in refreshes), "asked anew without need")
+        demand("L68", all(id(c.by) in stale for c in cached.refreshes()), "asked anew without need")
 
 
 _LASTING = {
@@ -205,7 +217,7 @@ def law_115(trace: Trace) -> None:
 def law_116(trace: Trace) -> None:
     """Of identical calls that miss at the same time one asks, unless each is to ask for itself."""
     for cached in caches(trace):
-        background = {id(entry) for entry in cached.refreshes()}
+        background = {id(call.top) for call in cached.refreshes()}
         asked = [e for e in cached.went if id(e) not in background and e.outcome != "cancelled"]
         for one in asked if cached.cache.coalesce else ():
             for other in asked:

@@ -14,7 +14,7 @@ from llmmw._map_text import MapText
 from llmmw._parts import ToolCallPart
 from llmmw._request import Generate
 from llmmw.errors import LLMError
-from llmmw.policies import Balance, Coalesce, Guard
+from llmmw.policies import Balance, Cache, Coalesce, Guard
 from llmmw.sim import Script
 from llmmw.testing._calls import CallTrace, Entry, Told
 from llmmw.testing._laws import demand
@@ -167,7 +167,7 @@ def law_97(world: World, make_stack: MakeStack) -> bool:
     """Over targets that go on by what they were asked and what is there, an answer that was
     continued is the one that would have come uncut, wherever it is cut."""
     stack = make_stack()
-    if any(isinstance(layer, (Coalesce, Guard, MapText)) for layer in stack):
+    if any(isinstance(layer, (Cache, Coalesce, Guard, MapText)) for layer in stack):
         return False  # what is told below is not what the caller hears
     whole, resumed = Script(pieces=_WORDS), False
     targets = tuple(world.scripts)

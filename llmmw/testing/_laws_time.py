@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from llmmw._deltas import Restarted
 from llmmw._ledger import AttemptSent, LimitReached, QueueEntered, QueueLeft
 from llmmw.errors import DeadlineExceeded, ListenerFailed, StreamInterrupted
-from llmmw.policies import Coalesce, Timeout
+from llmmw.policies import Cache, Coalesce, Timeout
 from llmmw.testing._laws import demand
 from llmmw.testing._trace import Entry, Trace, engine_of
 
@@ -116,7 +116,7 @@ def law_21(trace: Trace) -> None:
 
 def _cut_flight(trace: Trace, entry: Entry) -> bool:
     """Whether it waited for a flight that began anew, which it minds."""
-    waits = entry.depth < trace.bottom and isinstance(trace.stack[entry.depth], Coalesce)
+    waits = entry.depth < trace.bottom and isinstance(trace.stack[entry.depth], (Cache, Coalesce))
     return waits and isinstance(entry.error, StreamInterrupted)
 
 

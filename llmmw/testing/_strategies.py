@@ -172,6 +172,7 @@ _AGAIN = (
     *((0.0, k / 64) for k in (12, 16, 24)),
     *((0.0, j / 64, k / 64) for j in (0, 10, 12) for k in (12, 14, 18)),
 )
+_WELL = Script(first=1 / 64, pieces=("a. ", "a. "))
 _CHANCES = tuple(itertools.product((0.5, 63 / 64, 0.25, 0.0), (False, True)))
 
 
@@ -201,6 +202,8 @@ def busy_worlds(draw: st.DrawFn, *, shared: bool = False, again: bool = False) -
     )
     chance, greets = draw(st.sampled_from(_CHANCES))
     about: dict[str, Any] = {}
+    if again and draw(st.booleans()):  # there is something to keep
+        scripts["sim:a"] = (_WELL, *scripts["sim:a"])
     mood = "any" if shared else draw(st.sampled_from(_MOODS))
     if mood == "breaking":
         rows = draw(st.tuples(st.sampled_from(_BREAKING), *[st.sampled_from(_GOING_ON)] * 3))

@@ -49,7 +49,7 @@ CHECKS: tuple[TraceLaw, ...] = (
 )  # fmt: skip
 """What checks the laws of traces."""
 
-# These speak of a call that shares no flight; of flights, `_laws_flight` has its own.
+# These speak of a call that shares no answer; of flights and caches, others do.
 _ALONE = frozenset(
     f"law_{number:02}" for number in (3, 6, 8, 16, 17, 18, 22, 26, 78, 81, 82, 83, 88, 105)
 )
@@ -169,6 +169,18 @@ CORES: Mapping[int, tuple[str, str]] = {
     50: ("What a host says is left never raises a level.", "tests/policies/test_rate_limit.py"),
     51: ("Who can't go in time is shed at once.", "tests/policies/test_rate_limit.py"),
     52: ("Each attempt is charged once.", "tests/policies/test_rate_limit.py"),
+    66: ("A question has one key however it is written, and no other has it.",
+         "tests/policies/test_cache_key.py"),
+    72: ("Each item of a batch is in one that is answered; answers go back by their place.",
+         "tests/policies/test_batch_laws.py"),
+    73: ("No batch is larger than it may be; none waits longer for others than it may.",
+         "tests/policies/test_batch_laws.py"),
+    74: ("A batch is cancelled when the last of its calls has left, and not before.",
+         "tests/policies/test_batch_laws.py"),
+    75: ("Of a batch that is refused only the calls that spoiled it fail.",
+         "tests/policies/test_batch_laws.py"),
+    76: ("Who is answered in a batch gets what it would have got alone.",
+         "tests/policies/test_batch_laws.py"),
     86: ("The default stack breaks none of the rules of order.", "tests/config/test_advice.py"),
     90: ("Every answer of a host is one error, and the same each time.",
          "tests/wire/test_errors_laws.py"),

@@ -26,7 +26,7 @@ class Unasked:
         """How many of them go on."""
         return sum(call.done == math.inf for call in self.calls)
 
-    def trace_of(self, call: Call, known: CallTrace) -> CallTrace:
+    def trace_of(self, call: Call, known: CallTrace, by: Entry | None) -> CallTrace:
         """That of the caller whose call it is, or of a call that a policy made in its stead."""
         for one in (known, *self.calls):
             if not one.entries or one.top.call.ledger is call.ledger:
@@ -40,6 +40,7 @@ class Unasked:
         )
         deadline = trio.current_effective_deadline()
         made = CallTrace(known.index, caller, known.order, trio.current_time(), deadline)
+        made.by = by
         self.calls.append(made)
         return made
 

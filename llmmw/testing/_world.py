@@ -188,12 +188,14 @@ class _Run:
 
         async def probe(call: Call, next: Handler) -> Response:
             now = trio.current_time()
-            known = self.calls[int(call.request.metadata["caller"])]
-            trace = self.unasked.trace_of(call, known)
             parent = _here.get()
+            known = self.calls[int(call.request.metadata["caller"])]
+            trace = self.unasked.trace_of(call, known, parent)
+            if parent is not None and parent.call.ledger is not call.ledger:
+                parent = None
             entry = Entry(depth, call, now, self.next(), trio.current_effective_deadline(), parent)
             trace.entries.append(entry)
-            if parent is not None and parent.call.ledger is call.ledger:
+            if parent is not None:
                 parent.children.append(entry)
             token = _here.set(entry)
             inner = call
@@ -249,8 +251,9 @@ class _Run:
                 for call in self.calls:
                     nursery.start_soon(self.caller, client, call)
             reached = any(e.depth == len(self.stack) for c in self.calls for e in c.entries)
-            known = reached + self.unasked.live + len(client.host.stores)
+            known = reached + len(client.host.stores)
             background = len(client.host.nursery.child_tasks) - known
+            background = 0 if self.unasked.live else background
         return Trace(
             self.world,
             self.stack,

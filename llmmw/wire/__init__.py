@@ -18,6 +18,7 @@ from llmmw.wire._lines import packed as packed
 from llmmw.wire._losses import Losses as Losses
 from llmmw.wire._ndjson import NDJSONDecoder as NDJSONDecoder
 from llmmw.wire._reply import Reply as Reply
+from llmmw.wire._reply import spare as spare
 from llmmw.wire._sse import SSEDecoder as SSEDecoder
 from llmmw.wire._sse import SSEEvent as SSEEvent
 
@@ -41,4 +42,5 @@ __all__ = [
     "guarded",
     "loads",
     "packed",
+    "spare",
 ]

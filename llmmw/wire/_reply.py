@@ -20,7 +20,7 @@ from llmmw.wire._scrub import Scrubber
 from llmmw.wire._sse import SSEDecoder, SSEEvent
 from llmmw.wire._told import is_error
 
-__all__ = ["CLEAN_UP", "Reply", "reason_of"]
+__all__ = ["CLEAN_UP", "Reply", "reason_of", "spare"]
 
 CLEAN_UP = 2.0
 """Seconds that anything may take which nobody waits for."""
@@ -189,7 +189,7 @@ class Reply:
     async def drain(self) -> None:
         """Read what little may follow the end of a stream, so that its connection is used again.
         What goes wrong here is nobody's loss."""
-        with trio.move_on_after(_DRAIN), suppress(LLMError):
+        with trio.CancelScope(deadline=spare(_DRAIN)), suppress(LLMError):
             while await self.next_piece():
                 pass
 
@@ -200,6 +200,18 @@ class Reply:
         with suppress(httpx.HTTPError, httpx.StreamError):
             async for _ in self._pieces:
                 pass
+
+
+def spare(seconds: float) -> float:
+    """Until when to wait for what an answer does not need any more: a time of trio's clock.
+
+    No deadline comes before it, so that none takes away an answer that has come.
+
+    Args:
+        seconds: the most.
+    """
+    now = trio.current_time()
+    return now + min(seconds, max(trio.current_effective_deadline() - now, 0) / 2)
 
 
 def reason_of(error: BaseException) -> str:

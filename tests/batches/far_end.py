@@ -203,8 +203,8 @@ class FarEnd:
         word = text.split()[0]
         if batch.get("cancelled"):
             return "cancelled"
-        if word == "bad":
-            return word
+        if word in {"bad", "always"}:
+            return {"always": "busy"}.get(word, word)
         first = self.asked[text] == 1
         return word if first and word in {"busy", "expired", "vanished"} else "fine"
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from pathlib import Path
+from typing import Any
 
+import msgspec
+import orjson
 import pytest
 import trio
 
@@ -93,6 +98,46 @@ def test_what_is_exported_can_be_imported(run: Run, kept: Path, tmp_path: Path) 
 
     assert trio.run(main) == "one answer"
     assert not provider.opened
+
+
+def hostile(key: str = "k.0", **fields: Any) -> str:
+    """A line with an entry that can be read, whatever it holds."""
+    text = {"": "TextPart", "text": "hi", **fields.pop("part", {})}
+    message = {"": "Message", "role": "assistant", "parts": [text]}
+    finish = {"": "Finish", "reason": "stop"}
+    answer = {"": "Generation", "message": message, "finish": finish, **fields}
+    packed = msgspec.msgpack.encode(["sim:one", "", 0, answer, None])
+    value = b"llmmw\x01" + zlib.crc32(packed).to_bytes(4) + packed
+    row = {"key": key, "value": base64.b64encode(value).decode(), "made": 0, "expires": None}
+    return orjson.dumps(row).decode()
+
+
+def cost(given: str) -> dict[str, Any]:
+    return {"usage": {"": "Usage", "cost": {"": "Decimal", "is": given}}}
+
+
+HOSTILE = {
+    "a key for the terminal": hostile(key="\x1b[2J"),
+    "a key without end": hostile(key="k" * 201),
+    "no text": hostile(part={"text": 5}),
+    "no message": hostile(message=None),
+    "another kind": hostile(message={"": "Finish", "reason": "stop"}),
+    "a ledger": hostile(ledger=5),
+    "tokens": hostile(usage={"": "Usage", "input_tokens": "many"}),
+    "no number": hostile(**cost("sNaN")),
+    "too large a number": hostile(**cost("1e999999")),
+    "too long a number": hostile(**cost("1" * 1000)),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_entries_are_refused(run: Run, tmp_path: Path, name: str) -> None:
+    file, store = tmp_path / "hostile.jsonl", f"sqlite:{tmp_path / 'c.db'}"
+    file.write_text(f"{hostile()}\n{HOSTILE[name]}\n")
+    done = run("cache", "import", file, "--store", store)
+    assert done.returncode == 1
+    assert done.stderr == f"Error: line 2 of {file} is no entry of a cache\n"
+    assert "1 entries" in run("cache", "stats", "--store", store).stdout
 
 
 @pytest.mark.parametrize("line", ["{}", "no JSON", '{"key": 1, "value": "eA==", "made": 0}'])

@@ -8,21 +8,24 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from llmmw._config._file import load_config
+from llmmw._explain import Spent
 from llmmw._ledger import DownloadProgress
+from llmmw._map import Item, Progress
 from llmmw._plugins import Named, Plugins
-from llmmw._response import Finish, Generation, Usage
+from llmmw._response import Finish, Generation
 from llmmw.cli import main
 from llmmw.cli._lines import Splitter
 from llmmw.cli._meter import Meter
 from llmmw.cli._model import choose_models
 from llmmw.cli._progress import Lines, downloads
-from llmmw.errors import ConfigError
+from llmmw.errors import ConfigError, ServerError
 
 from .conftest import Run, distribution
 
@@ -202,16 +205,20 @@ def test_plain_lines_come_every_five_seconds_at_most(capsys: pytest.CaptureFixtu
 
 def test_the_meter_tells_rates_of_this_run_and_what_is_left() -> None:
     meter = Meter(total=500, before=100, begun=10.0)
-    for _ in range(18):
-        meter.count(
-            Generation(usage=Usage(input_tokens=5, output_tokens=40), finish=Finish("stop"))
-        )
-    meter.count(None)
-    meter.count(None)
-    said = "118/500 answered, 2 errors, 10.0 rows/s, 360 tokens/s, 0:38 left"
-    assert meter.line(12.0) == said
+    answer, error = Generation(finish=Finish("stop")), ServerError("no")
+    for index in range(18):
+        meter.count(Item(index=index, id=index, response=answer))
+    for index in range(18, 20):
+        meter.count(Item(index=index, id=index, error=error))
+    meter.count(Item(index=20, id=20, response=answer, journaled=True))
+    spent = Spent(input_tokens=90, output_tokens=720, cost=Decimal("0.25"))
+    meter.see(Progress(done=21, failed=2, total=500, hits=4, spent=spent))
+    rest = "10.0 rows/s, 360 tokens/s, 4 hits, $0.2500, 0:38 left"
+    assert meter.line(12.0) == f"118/500 answered, 2 errors, {rest}"
     meter.ended = 4010.0
-    assert meter.summary() == "18 answers, 2 errors, 90 tokens in, 720 out, 4000.0 s, 0.2 tokens/s"
+    assert meter.summary() == (
+        "18 answers, 2 errors, 90 tokens in, 720 out, 4 hits, $0.2500, 4000.0 s, 0.2 tokens/s"
+    )
     assert Meter().line(1.0) == "0 answered"
     assert Meter(total=9, begun=0.0, answers=1).line(1000.0).endswith("2:13:20 left")
 

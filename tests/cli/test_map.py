@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from llmmw import Generate
-from llmmw.cli._rows import Feed, Reader
+from llmmw.cli._rows import Feed
 
 from .conftest import Run, rows_of, write_rows
 
@@ -122,10 +122,10 @@ def test_the_error_of_a_call_stands_in_its_row(run: Run, tmp_path: Path) -> None
 
 
 def test_options_are_for_rows_that_do_not_say_otherwise() -> None:
-    rows = [b'{"prompt": "a"}', b'{"prompt": "b", "system": "mine", "seed": 2}']
+    rows: list[dict[str, Any]] = [{"prompt": "a"}, {"prompt": "b", "system": "mine", "seed": 2}]
     defaults = {"system": "ours", "seed": 1}
-    feed = Feed(iter(enumerate(rows, 1)), Reader(), defaults, lambda target: None)
-    asked = [request for request in feed if isinstance(request, Generate)]
+    feed = Feed(list(enumerate(rows, 1)), "line", defaults, lambda target: None)
+    asked = [named.asked for named in feed if isinstance(named.asked, Generate)]
     told = [(request.messages[0].text, request.seed) for request in asked]
     assert told == [("ours", 1), ("mine", 2)]
 
@@ -153,6 +153,22 @@ def test_half_a_surrogate_pair_is_written_and_read_again(run: Run, tmp_path: Pat
         (["in.jsonl", "-m", "t:x", "-o", "no/such/out"], "can't write no/such/out: No such file"),
         (["in.jsonl", "-m", "t:x", "-o", "."], "can't write .: Is a directory"),
         (["in.jsonl", "-m", "t:x", "--fresh"], "--fresh needs a file"),
+        (["in.jsonl", "-m", "t:x", "--retry-failed"], "--retry-failed needs a file"),
+        (["in.jsonl", "-m", "t:x", "--dead-letters", "d"], "--dead-letters needs a file"),
+        (["in.jsonl", "-m", "t:x", "-o", "o", "--dead-letters", "o"], "must be two files"),
+        (["in.jsonl", "-m", "t:x", "-o", "o", "--dead-letters", "in.jsonl"], "is the input"),
+        (["in.jsonl", "-m", "t:x", "--limit-cost", "0"], "expected dollars above 0"),
+        (["in.jsonl", "-m", "t:x", "--limit-cost", "much"], "expected dollars above 0"),
+        (["in.jsonl", "-m", "t:x", "--limit-tokens", "0"], "x>=1"),
+        (
+            ["in.jsonl", "-m", "t:x", "--prompt", "{text}"],
+            "names a column 'text'; there are: prompt",
+        ),
+        (["in.jsonl", "-m", "t:x", "--prompt", "{}"], "the name of a column"),
+        (["in.jsonl", "-m", "t:x", "--prompt", "{prompt.real}"], "'prompt.real'"),
+        (["in.jsonl", "-m", "t:x", "--prompt", "{prompt!r}"], "and nothing else"),
+        (["in.jsonl", "-m", "t:x", "--prompt", "{prompt:9}"], "and nothing else"),
+        (["in.jsonl", "-m", "t:x", "--prompt", "{prompt"], "a brace is written {{"),
         (["in.jsonl"], "no model was named: pass -m"),
     ],
 )
@@ -224,7 +240,8 @@ def test_a_terminal_gets_a_bar_and_is_given_back(
         assert "tokens/s" in seen
         assert "left" in seen
         assert "\x1b[?25h" in seen, "the cursor is shown again"
-        assert seen.rstrip().endswith(": out.jsonl")
+        assert ": out.jsonl\r\n" in seen
+        assert seen.rstrip().endswith("1 row failed, see out.dead.jsonl; --retry-failed asks again")
         assert seen.count("answered") < 25, "drawn four times a second at most"
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
-import os
-import random
 import resource
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -16,10 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import trio
 
-from llmmw.cli._journal import Journal, open_journal
-from llmmw.cli._run import Failed
+from llmmw._job_file import open_job_file
+from llmmw.errors import ConfigError
 
 from .conftest import Run, rows_of, write_rows
 
@@ -28,9 +24,8 @@ COUNT = 60
 
 def _work(tmp_path: Path, count: int = COUNT) -> Path:
     """Rows that take a different time each, so that they are finished out of order."""
-    chance = random.Random(5)
     rows = (
-        {"id": f"r{number}", "prompt": f"wait {chance.uniform(0.01, 0.15):.3f} r{number}"}
+        {"id": f"r{number}", "prompt": f"wait 0.{(number * 7) % 15 + 1:02} r{number}"}
         for number in range(count)
     )
     return write_rows(tmp_path / "in.jsonl", *rows)
@@ -38,6 +33,20 @@ def _work(tmp_path: Path, count: int = COUNT) -> Path:
 
 def _names(prompts: list[str]) -> list[str]:
     return [prompt.split()[-1] for prompt in prompts]
+
+
+def _journaled(out: Path) -> list[str]:
+    with sqlite3.connect(f"{out}.journal") as db:
+        rows = db.execute("SELECT id FROM rows ORDER BY place").fetchall()
+    db.close()
+    return [name.strip('"') for (name,) in rows]
+
+
+def _wait_for(path: Path, lines: int) -> None:
+    until = time.monotonic() + 10
+    while not (path.exists() and path.read_bytes().count(b"\n") >= lines):
+        assert time.monotonic() < until
+        time.sleep(0.005)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
@@ -50,21 +59,21 @@ def test_a_killed_run_goes_on_where_it_stopped(
 ) -> None:
     source, out = _work(tmp_path), tmp_path / "out.jsonl"
     with start("map", source, "-o", out, "-m", "t:x", "-c", "4") as process:
-        until = time.monotonic() + 10
-        while not (out.exists() and out.read_bytes().count(b"\n") >= 15):
-            assert time.monotonic() < until
-            time.sleep(0.005)
+        _wait_for(tmp_path / "asked.txt", 25)
         process.send_signal(how)
         code = process.wait(5)
         told = process.stderr.read() if process.stderr else ""
-    kept = [row["id"] for row in rows_of(out)]
-    assert 15 <= len(kept) < COUNT
+    kept = _journaled(out)
+    first = _names(asked())
+    assert 0 < len(kept) < COUNT
+    assert set(kept) <= set(first)
     if how is signal.SIGINT:
+        assert len(kept) >= len(first) - 4, "what was answered is written before it ends"
         assert code == 130
         assert told.startswith(f"\nInterrupted: {len(kept)} of {COUNT} rows are answered in ")
-        assert kept == sorted(kept, key=lambda name: int(name[1:])), "in the order of the input"
-    first = _names(asked())
-    assert set(kept) <= set(first)
+        assert [row["id"] for row in rows_of(out)] == kept, "in the order of the input"
+    else:
+        assert not out.exists()
 
     done = run("map", source, "-o", out, "-m", "t:x")
     assert done.returncode == 0, done.stderr
@@ -79,83 +88,97 @@ def test_a_killed_run_goes_on_where_it_stopped(
     assert out.stat().st_ino == before.st_ino
     assert out.stat().st_mtime_ns == before.st_mtime_ns
     assert done.stderr == f"{COUNT} answered before, 0 to go\n"
-    assert list(tmp_path.glob(".out*")) == [], "no second file is left behind"
+    assert sorted(path.name for path in tmp_path.glob("*out*")) == [
+        *("out.jsonl", "out.jsonl.journal"),
+        "stdout",
+    ]
 
 
-def test_rows_are_in_the_file_before_the_run_ends(
-    start: Callable[..., subprocess.Popen[str]], tmp_path: Path
-) -> None:
-    rows = [{"id": "a", "prompt": "wait 30"}, {"id": "b", "prompt": "say hi"}]
-    out = tmp_path / "out.jsonl"
-    with start("map", write_rows(tmp_path / "in.jsonl", *rows), "-o", out, "-m", "t:x") as process:
-        until = time.monotonic() + 5
-        while not (out.exists() and out.read_bytes().endswith(b"\n")):
-            assert time.monotonic() < until
-            time.sleep(0.01)
-        assert [row["id"] for row in rows_of(out)] == ["b"]
-        process.kill()
-
-
-def test_errors_and_torn_lines_are_asked_again(
+def test_answers_come_back_as_they_were_and_a_lost_output_is_made_again(
     run: Run, tmp_path: Path, asked: Callable[[], list[str]]
 ) -> None:
-    rows = [{"id": name, "prompt": f"say {name}"} for name in "abcdef"]
+    rows = [{"prompt": "say one"}, {"id": "x", "prompt": "tool"}, {"id": "late", "prompt": "say 3"}]
     source, out = write_rows(tmp_path / "in.jsonl", *rows), tmp_path / "out.jsonl"
-    done = {"id": "b", "text": "B", "finish_reason": "stop"}
-    failed = {"id": "a", "error": {"type": "RateLimited", "message": "slow down"}}
-    whole = json.dumps({"id": "f", "text": "F"})
-    torn = '{"id":"c","text":"half of'
-    write_rows(out, failed, torn, done, "\0\0\0", {"id": "gone", "error": {}})
-    with out.open("a") as file:
-        file.write(whole)  # its end of line is missing, and nothing else
     assert run("map", source, "-o", out, "-m", "t:x").returncode == 0
-    assert sorted(_names(asked())) == ["a", "c", "d", "e"]
-    told = {row["id"]: row["text"] for row in rows_of(out)}
-    assert told == {"a": "a ", "b": "B", "c": "c ", "d": "d ", "e": "e ", "f": "F"}
-    assert list(told) == list("abcdef")
-    with out.open("a") as file:
-        file.write('{"i')
+    first = out.read_bytes()
+    out.unlink()
+    assert asked() != []
     assert run("map", source, "-o", out, "-m", "t:x").returncode == 0
-    assert asked() == []
-    assert [row["id"] for row in rows_of(out)] == list("abcdef")
-
-
-def test_an_error_of_a_line_does_not_hide_an_answer(
-    run: Run, tmp_path: Path, asked: Callable[[], list[str]]
-) -> None:
-    rows = [{"id": 1, "prompt": "say x"}, {"id": 1, "prompt": "say y"}, "oops"]
-    source = write_rows(tmp_path / "in.jsonl", *rows)
-    first = run("map", source, "-o", "out.jsonl", "-m", "t:x")
-    before, _ = (tmp_path / "out.jsonl").read_bytes(), asked()
-    second = run("map", source, "-o", "out.jsonl", "-m", "t:x")
-    assert (first.returncode, second.returncode, asked()) == (1, 1, [])
-    assert (tmp_path / "out.jsonl").read_bytes() == before
-    assert [row["id"] for row in rows_of(tmp_path / "out.jsonl")] == [1, 1, 3]
+    assert (asked(), out.read_bytes()) == ([], first)
+    with source.open("a") as file:
+        file.write('{"id": "added", "prompt": "say more"}\n')
+    assert run("map", source, "-o", out, "-m", "t:x").returncode == 0
+    assert asked() == ["say more"]
+    assert out.read_bytes().startswith(first)
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("now", "options", "says"),
     [
-        '{"id": "stranger", "text": "hello"}\n',
-        '{"name": "a table of mine"}\n',
-        "Dear diary,\n",
-        "no line at all",
-        '{"id": ["a"], "text": "hello"}\n',
+        ([{"prompt": "say ONE"}, {"prompt": "say two"}], [], "row 0 of the input"),
+        ([{"prompt": "say two"}, {"prompt": "say one"}], [], "row 0 of the input"),
+        ([{"prompt": "say one"}, {"prompt": "say two"}], ["-p", "seed=3"], "row 0 of the input"),
+        ([{"prompt": "say one"}, {"prompt": "say two"}], ["-m", "t:y"], "row 0 of the input"),
+        ([{"prompt": "say one"}], [], "knows 2 rows, and the input has 1"),
     ],
 )
+def test_another_input_is_noticed(
+    run: Run,
+    tmp_path: Path,
+    asked: Callable[[], list[str]],
+    now: list[object],
+    options: list[str],
+    says: str,
+) -> None:
+    source = write_rows(tmp_path / "in.jsonl", {"prompt": "say one"}, {"prompt": "say two"})
+    assert run("map", source, "-o", "out.jsonl", "-m", "t:x").returncode == 0
+    before = (tmp_path / "out.jsonl").read_bytes()
+    asked()
+    write_rows(source, *now)
+    model = [] if "-m" in options else ["-m", "t:x"]
+    done = run("map", source, "-o", "out.jsonl", *model, *options)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "--fresh" in done.stderr
+    assert asked() == []
+    assert (tmp_path / "out.jsonl").read_bytes() == before
+    assert run("map", source, "-o", "out.jsonl", *model, *options, "--fresh").returncode == 0
+    assert len(rows_of(tmp_path / "out.jsonl")) == len(now)
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.dead.jsonl"])
 def test_a_foreign_file_is_left_alone_unless_it_shall_be_written_anew(
-    run: Run, tmp_path: Path, asked: Callable[[], list[str]], content: str
+    run: Run, tmp_path: Path, asked: Callable[[], list[str]], name: str
 ) -> None:
     source = write_rows(tmp_path / "in.jsonl", {"id": "a", "prompt": "say hi"})
-    out = tmp_path / "out.jsonl"
-    out.write_text(content)
-    done = run("map", source, "-o", out, "-m", "t:x")
+    foreign = tmp_path / name
+    foreign.write_text("Dear diary,\n")
+    done = run("map", source, "-o", "out.jsonl", "-m", "t:x")
     assert done.returncode == 2
     assert "the wrong file? (--fresh" in " ".join(done.stderr.split())
-    assert out.read_text() == content
+    assert foreign.read_text() == "Dear diary,\n"
     assert asked() == []
-    assert run("map", source, "-o", out, "-m", "t:x", "--fresh").returncode == 0
-    assert [row["text"] for row in rows_of(out)] == ["hi "]
+    assert run("map", source, "-o", "out.jsonl", "-m", "t:x", "--fresh").returncode == 0
+    assert [row["text"] for row in rows_of(tmp_path / "out.jsonl")] == ["hi "]
+    assert not (tmp_path / "out.dead.jsonl").exists()
+
+
+@pytest.mark.parametrize("content", [b"Dear diary,\n" * 50, b"database"])
+def test_a_file_that_is_no_journal_is_left_alone(
+    run: Run, tmp_path: Path, asked: Callable[[], list[str]], content: bytes
+) -> None:
+    source = write_rows(tmp_path / "in.jsonl", {"id": "a", "prompt": "say hi"})
+    journal = tmp_path / "out.jsonl.journal"
+    if content == b"database":
+        with sqlite3.connect(journal) as db:
+            db.execute("CREATE TABLE mine (a)")
+        db.close()
+        content = journal.read_bytes()
+    journal.write_bytes(content)
+    done = run("map", source, "-o", "out.jsonl", "-m", "t:x")
+    assert done.returncode == 2
+    assert "journal" in done.stderr
+    assert asked() == []
 
 
 def test_a_device_that_is_full_ends_it_with_one_message(run: Run, tmp_path: Path) -> None:
@@ -168,36 +191,38 @@ def test_a_device_that_is_full_ends_it_with_one_message(run: Run, tmp_path: Path
     assert (done.returncode, done.stderr) == (1, says)
 
 
-def test_a_full_disk_keeps_whole_rows_and_the_next_run_goes_on(
+def test_a_full_disk_keeps_what_was_written_and_the_next_run_goes_on(
     run: Run, tmp_path: Path, asked: Callable[[], list[str]]
 ) -> None:
-    source = _work(tmp_path, 20)
+    rows = [{"id": n, "prompt": f"wait 0.03 {'x' * 3000} r{n}"} for n in range(60)]
+    source = write_rows(tmp_path / "in.jsonl", *rows)
 
     def fill() -> None:
         sys.dont_write_bytecode = True  # the limit holds for whatever the process writes
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 
     env = {"LLMMW_T_LOG": "/dev/null"}
-    done = run("map", source, "-o", "out.jsonl", "-m", "t:x", before=fill, env=env)
-    kept = [row["id"] for row in rows_of(tmp_path / "out.jsonl")]
-    assert 3 <= len(kept) < 20
+    done = run("map", source, "-o", "out.jsonl", "-m", "t:x", "-c", "4", before=fill, env=env)
+    kept = _journaled(tmp_path / "out.jsonl")
+    assert 3 <= len(kept) < 60
     assert done.returncode == 1
-    assert done.stderr == (
-        f"Error: can't write out.jsonl: File too large; {len(kept)} answers are safe in it, "
-        "run again to go on\n"
-    )
+    assert "the journal out.jsonl.journal can't be written: " in done.stderr
+    assert "the rows that it has are safe" in done.stderr
     assert run("map", source, "-o", "out.jsonl", "-m", "t:x").returncode == 0
-    assert set(_names(asked())).isdisjoint(kept)
-    assert [row["id"] for row in rows_of(tmp_path / "out.jsonl")] == [f"r{n}" for n in range(20)]
+    assert {name.strip("r") for name in _names(asked())}.isdisjoint(kept)
+    assert [row["id"] for row in rows_of(tmp_path / "out.jsonl")] == list(range(60))
 
 
-def test_two_runs_on_one_file_are_refused(run: Run, tmp_path: Path) -> None:
-    source = write_rows(tmp_path / "in.jsonl", {"id": "a", "prompt": "say hi"})
-    with (tmp_path / "out.jsonl").open("w") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
+def test_two_runs_on_one_journal_are_refused(
+    run: Run, start: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    source = write_rows(tmp_path / "in.jsonl", {"id": "a", "prompt": "wait 30"})
+    with start("map", source, "-o", "out.jsonl", "-m", "t:x") as process:
+        _wait_for(tmp_path / "asked.txt", 1)
         done = run("map", source, "-o", "out.jsonl", "-m", "t:x")
+        process.kill()
     assert done.returncode == 2
-    assert "another run is writing out.jsonl" in done.stderr
+    assert "another run uses the journal out.jsonl.journal" in done.stderr
 
 
 def test_the_mode_of_the_file_and_a_link_to_it_stay(run: Run, tmp_path: Path) -> None:
@@ -210,91 +235,28 @@ def test_the_mode_of_the_file_and_a_link_to_it_stay(run: Run, tmp_path: Path) ->
     assert link.is_symlink()
     assert [row["id"] for row in rows_of(real)] == [1, 2]
     assert stat.S_IMODE(real.stat().st_mode) == 0o640
+    assert stat.S_IMODE((tmp_path / "out.jsonl.journal").stat().st_mode) == 0o600
 
 
-def _journal(tmp_path: Path, *ids: str) -> Journal:
-    path = tmp_path / "out.jsonl"
-    source = tmp_path / "source"
-    source.touch()
-    with source.open("rb") as file:
-        descriptor = open_journal(path, file, fresh=False)
-    made = Journal(path, {name: place for place, name in enumerate(ids)}, len(ids), descriptor)
-    made.load()
-    return made
-
-
-def _line(name: str) -> bytes:
-    return json.dumps({"id": name, "text": name}).encode() + b"\n"
-
-
-def test_a_failed_ordering_leaves_the_journal(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_output_that_can_not_be_written_loses_nothing(
+    run: Run, tmp_path: Path, asked: Callable[[], list[str]]
 ) -> None:
-    journal = _journal(tmp_path, "a", "b")
-
-    async def fill() -> None:
-        await journal.write(1, _line("b"), is_answer=True)
-        await journal.write(0, _line("a"), is_answer=True)
-
-    def refuse(*names: object) -> Path:
-        raise OSError(28, "No space left on device")
-
-    trio.run(fill)
-    monkeypatch.setattr(Path, "replace", refuse)
-    problem = journal.finish()
-    assert problem.endswith("not in the order of the input: No space left on device")
-    assert (tmp_path / "out.jsonl").read_bytes() == _line("b") + _line("a")
-    assert list(tmp_path.glob(".out*")) == []
+    source = write_rows(tmp_path / "in.jsonl", {"id": 1, "prompt": "say hi"})
+    (tmp_path / ".out.jsonl.part").mkdir()
+    done = run("map", source, "-o", "out.jsonl", "-m", "t:x")
+    assert done.returncode == 1
+    assert "all rows are safe in out.jsonl.journal, run again to write them" in done.stderr
+    (tmp_path / ".out.jsonl.part").rmdir()
+    asked()
+    assert run("map", source, "-o", "out.jsonl", "-m", "t:x").returncode == 0
+    assert (asked(), rows_of(tmp_path / "out.jsonl")[0]["text"]) == ([], "hi ")
 
 
-def test_a_row_that_the_disk_took_half_of_is_taken_out_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    journal = _journal(tmp_path, "a", "b")
-    real, full = os.write, [False]
-
-    def write(file: int, data: bytes) -> int:
-        if full[0]:
-            raise OSError(28, "No space left on device")
-        full[0] = b'"b"' in bytes(data)
-        return real(file, data[:5] if full[0] else data)
-
-    async def fill() -> None:
-        await journal.write(0, _line("a"), is_answer=True)
-        monkeypatch.setattr("llmmw.cli._journal.os.write", write)
-        await journal.write(1, _line("b"), is_answer=True)
-
-    with pytest.raises(Failed, match="No space left on device; 1 answers are safe"):
-        trio.run(fill)
-    monkeypatch.undo()
-    assert (tmp_path / "out.jsonl").read_bytes() == _line("a")
-    assert journal.finish() == ""
-
-
-def test_a_row_that_ctrl_c_caught_after_its_writing_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The interrupt may come between the system's write and our taking note of it."""
-    journal = _journal(tmp_path, "a", "b", "c")
-    real = Journal._note
-
-    def interrupted(self: Journal, place: int, offset: int, is_answer: bool) -> None:
-        if place == 1:
-            raise KeyboardInterrupt
-        real(self, place, offset, is_answer)
-
-    async def fill() -> None:
-        await journal.write(2, _line("c"), is_answer=True)
-        await journal.write(1, _line("b"), is_answer=True)
-
-    monkeypatch.setattr(Journal, "_note", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        trio.run(fill)
-    monkeypatch.setattr(Journal, "_note", real)
-    assert journal.finish() == ""
-    assert (tmp_path / "out.jsonl").read_bytes() == _line("b") + _line("c")
-
-
-def test_an_input_that_grows_meanwhile_is_noticed(tmp_path: Path) -> None:
-    with pytest.raises(Failed, match="the input has grown"):
-        _journal(tmp_path, "a").is_answered(1)
+def test_a_journal_of_a_later_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "job"
+    open_job_file(path).close()
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(ConfigError, match="another version of llmmw"):
+        open_job_file(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ from llmmw import (
     Attempts,
     Call,
     Capabilities,
+    Citation,
     Client,
     Config,
     CountTokens,
     Embed,
     Fallback,
+    Finish,
     Generate,
     Generation,
     MediaPart,
@@ -29,12 +32,14 @@ from llmmw import (
     ResponseStart,
     Restarted,
     TextPart,
+    TokenLogprob,
     Usage,
     load_config,
     to_toml,
 )
 from llmmw._abilities import Abilities, abilities_of, row_of
 from llmmw._deltas import Fold
+from llmmw._listen import ResponseBuilder
 from llmmw._request import parameter_names
 from llmmw.errors import (
     ConfigError,
@@ -425,3 +430,61 @@ async def test_one_of_several_that_begins_anew_voids_its_own_alone() -> None:
     assert kinds.count(Restarted) == 2
     assert told.candidates() == [one.message for one in response.candidates]
     assert kinds.count(ResponseStart) == 3
+
+
+def test_to_deny_one_thing_makes_nothing_else_known() -> None:
+    said = abilities_of({"x:y": {"can": ["json"], "cannot": ["tools"]}}).rows[0]
+    assert said.over(Capabilities()).outputs is None
+
+
+@attrs.define(eq=False)
+class Spelling(Able):
+    """Tells a text token by token, each with its probability and a source; and may break off."""
+
+    breaks: bool = attrs.field(default=False, kw_only=True)
+
+    async def __call__(self, call: Call) -> Any:
+        builder = ResponseBuilder(call, self.name)
+        for at, word in enumerate(("a ", "b ", "ST", "OP", " c")):
+            source = Citation(url=word, start=2 * at, end=2 * at + 2)
+            await builder.text(word, logprobs=(TokenLogprob(word, -1.0),), citation=source)
+        if self.breaks:
+            raise builder.interrupted("cut")
+        return await builder.finish(Finish("length"))
+
+
+@pytest.mark.parametrize("words", [["STOP"], ["", "STOP"]], ids=["one", "an empty one besides"])
+async def test_nothing_is_told_of_what_was_cut_away(words: list[str]) -> None:
+    host = Spelling({}, can=attrs.evolve(BARE, parameters=frozenset({"logprobs"})))
+    fold = Fold()
+    async with Client("sim:a", providers=[host]) as client:
+        async with client.stream(
+            "hi", logprobs=0, stop_sequences=words, unsupported="emulate"
+        ) as stream:
+            async for delta in stream:
+                fold(delta)
+        response = stream.response
+    assert (response.text, response.finish.stop_sequence) == ("a b ", "STOP")
+    (part,) = response.parts
+    assert isinstance(part, TextPart)
+    assert [one.token for one in part.logprobs] == ["a ", "b "]
+    assert [one.url for one in part.citations] == ["a ", "b "]
+    assert fold.candidates()[0] == response.message
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"stop_sequences": ["STOP"], "unsupported": "emulate"},
+        {"output": {"type": "object"}},
+    ],
+    ids=["edited", "by a tool"],
+)
+async def test_an_error_with_a_changed_answer_keeps_no_frame_of_its_provider(asked: Any) -> None:
+    can = attrs.evolve(BARE, parameters=frozenset({"tools", "tool_choice"}))
+    async with Client("sim:a", providers=[Spelling({}, can=can, breaks=True)], stack=[]) as client:
+        with pytest.raises(StreamInterrupted) as caught:
+            await client.ask("hi", **asked)
+    frames = traceback.StackSummary.extract(traceback.walk_tb(caught.value.__traceback__))
+    assert caught.value.__context__ is caught.value.__cause__ is None
+    assert not any(frame.line and "builder" in frame.line for frame in frames)

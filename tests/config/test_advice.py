@@ -13,6 +13,7 @@ from llmmw import (
     Balance,
     Batch,
     Breaker,
+    Cache,
     Client,
     Coalesce,
     Concurrency,
@@ -78,6 +79,30 @@ DOUBTFUL: list[tuple[str, list[Any], str, tuple[str, ...]]] = [
         [TOTAL, Breaker(), Attempts(Retry(2), Fallback("host:b"))],
         "Breaker (stack[1]) counts all attempts of Attempts (stack[2]) as one call of its first",
         ("stack[1]", "stack[2]"),
+    ),
+    (
+        "cache-inside",
+        [TOTAL, Attempts(Retry(2)), Cache()],
+        "Cache (stack[2]) keeps what each attempt of Attempts (stack[1]) gets",
+        ("stack[1]", "stack[2]"),
+    ),
+    (
+        "cache-inside",
+        [TOTAL, Batch(), Cache()],
+        "Cache (stack[2]) keeps answers to whole batches of Batch (stack[1])",
+        ("stack[1]", "stack[2]"),
+    ),
+    (
+        "cache-inside",
+        [TOTAL, Concurrency(8), Cache()],
+        "Cache (stack[2]) keeps answers that Concurrency (stack[1]) has made wait or pay for",
+        ("stack[1]", "stack[2]"),
+    ),
+    (
+        "cache-inside",
+        [Coalesce(), Cache(), TOTAL],
+        "Cache (stack[1]) lets identical calls share one by itself; leave Coalesce (stack[0]) out",
+        ("stack[0]",),
     ),
     (
         "batch-inside",

@@ -72,6 +72,8 @@ NEEDS = {
     "llmmw_echo": re.compile(r"\becho:"),
     "llmmw_local": re.compile(r"\blocal:|llmmw local\b"),
     "llmmw_openai": re.compile(r"\b(openai|together|vllm|ollama):"),
+    "llmmw_redis": re.compile(r"\bllmmw_redis\b"),
+    "llmmw_semantic": re.compile(r"\bllmmw_semantic\b"),
 }
 
 

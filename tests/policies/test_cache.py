@@ -33,7 +33,7 @@ from llmmw.errors import (
     Overloaded,
     StreamInterrupted,
 )
-from llmmw.stores import MemoryStore
+from llmmw.stores import Layers, MemoryStore
 from llmmw.testing import Fault, Script, SimulatedProvider, open_host
 
 pytestmark = pytest.mark.virtual
@@ -576,3 +576,78 @@ async def test_hits_let_others_have_their_turn_and_notice_a_cancellation():
             await client.ask("hello")
         assert scope.cancelled_caught
         nursery.cancel_scope.cancel()
+
+
+async def test_the_answer_to_another_question_is_kept_as_nobodys():
+    busy = Script(pieces=(), error=Fault("busy"))
+    patch = {"model": "sim:b", "max_output_tokens": 3}
+    cache = Cache()
+    provider, client = client_of(cache, busy, b=["cut sho", "whole"], inside=[Fallback(patch)])
+    async with client:
+        assert (await client.ask("hello")).text == "cut sho"
+        assert (await client.ask("hello", model="sim:b")).text == "whole"
+    assert cache.statistics()["refused"] == 1
+
+
+async def test_patched_twice_it_is_patched():
+    busy = Script(pieces=(), error=Fault("busy"))
+    inside = [Fallback({"model": "sim:b", "extra": {"sim": {"x": 1}}}), Fallback("sim:c")]
+    _, client = client_of(Cache(), busy, b=busy, c=[busy, "first", "second"], inside=inside)
+    async with client:
+        assert (await client.ask("hello")).text == "first"
+        assert (await client.ask("hello", model="sim:c")).text == "second"
+
+
+@pytest.mark.parametrize("mode", ["read-write", "write-only"])
+async def test_an_error_takes_the_place_of_no_answer(mode):
+    bad = Script(pieces=(), error=Fault("bad"))
+    cache = Cache(ttl=1, stale_while_revalidate=100, negative=50)
+    _, client = client_of(cache, "good", bad)
+    async with client:
+        assert (await client.ask("hello")).text == "good"
+        await trio.sleep(2)
+        if mode == "write-only":
+            with cache_mode(mode), pytest.raises(BadRequest):
+                await client.ask("hello")
+        for _ in range(2):
+            assert (await client.ask("hello")).text == "good"
+            await trio.sleep(2)
+
+
+def test_memory_ages_from_one_run_of_trio_to_the_next(monkeypatch):
+    cache, now = Cache(ttl=60), [0.0]
+    monkeypatch.setattr("llmmw._memory.time.monotonic", lambda: now[0])
+
+    class Clock(trio.abc.Clock):
+        """Ahead of the machine's by as much as trio's own happens to be."""
+
+        def __init__(self, ahead):
+            self.ahead = ahead
+
+        def start_clock(self):
+            pass
+
+        def current_time(self):
+            return self.ahead + now[0]
+
+        def deadline_to_sleep_time(self, deadline):
+            return max(0.0, deadline - self.current_time())
+
+    async def ask(text):
+        _, client = client_of(cache, text)
+        async with client:
+            return (await client.ask("hello")).text
+
+    found = []
+    for ahead, at, text in ((900, 0, "a"), (50, 59, "b"), (700, 61, "c"), (10, 100, "d")):
+        now[0] = at
+        found.append(trio.run(ask, text, clock=Clock(ahead)))
+    assert found == ["a", "a", "c", "c"]
+
+
+def test_no_repr_has_a_password():
+    url = "redis://:hunter2@host/0"
+    for given in (f"redis:{url}", {"use": "redis", "url": url}):
+        layers = Layers(given, given, additional=[given])
+        assert "hunter2" not in repr([Cache(given), layers])
+    assert "sqlite:answers.db" in repr(Cache("sqlite:answers.db"))

@@ -28,7 +28,7 @@ from llmmw import (
 from llmmw._history import History, Record
 from llmmw._ledger import AttemptEnded, AttemptStarted, BudgetRefused, HedgeFired
 from llmmw._listen import ResponseBuilder
-from llmmw.errors import CallShed, ConfigError, LLMError
+from llmmw.errors import CallShed, ConfigError, LLMError, Overloaded
 from llmmw.policies._quantile import Quantile
 from llmmw.testing import Caller, Fault, Script, SimulatedProvider, World, run_virtual, run_world
 
@@ -392,3 +392,24 @@ def test_the_ledger_tells_why_it_was_started():
     started = [e for e in found if isinstance(e, AttemptStarted)]
     assert fired.after == 1.0
     assert [(e.target, e.reason) for e in started] == [("sim:a", "first"), ("other:b", "hedge")]
+
+
+class EndsWhenDue(SimulatedProvider):
+    """Fails just when a hedge is due."""
+
+    async def __call__(self, call):
+        if call.request.model_name == "a":
+            await trio.sleep(1.0)
+            raise Overloaded("busy")
+        return await super().__call__(call)
+
+
+@pytest.mark.virtual
+async def test_what_a_hedge_was_to_stand_beside_may_end_before_it_starts():
+    stack = [Attempts(Fallback("sim:b"), Hedge(1.0))]
+    async with Client("sim:a", providers=[EndsWhenDue({"b": "yes"})], stack=stack) as client:
+        for _ in range(30):  # which of the two runs first is drawn
+            response = await client.ask("hi")
+            assert response.text == "yes"
+            fired = [e for e in response.ledger.events if isinstance(e, HedgeFired)]
+            assert [event.after for event in fired] in ([], [1.0])

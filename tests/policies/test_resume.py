@@ -348,3 +348,32 @@ async def test_targets_are_looked_at_once_and_only_when_they_are_wanted():
         with pytest.raises(Overloaded):
             await client.ask("hi")
     assert looked == ["sim:b", "sim:c"]
+
+
+class BeginsAnew(SimulatedProvider):
+    """Goes on, and then takes that back without asking."""
+
+    async def __call__(self, call):
+        builder = ResponseBuilder(call, self.name)
+        if not call.attempt.continues:
+            await builder.text("The ")
+            raise builder.interrupted("cut")
+        await builder.text(" do")
+        await call.listener(Restarted("of its own accord"))
+        builder = ResponseBuilder(call, self.name)
+        await builder.text(" cat sat.")
+        return await builder.finish(None)
+
+
+async def test_where_the_rest_is_told_anew_the_beginning_is_not_lost():
+    heard, response = await read(BeginsAnew({}, able={"a": PREFILL}), [Retry(1)])
+    again = next(place for place, delta in enumerate(heard) if isinstance(delta, Restarted))
+    assert text_of(heard[:again]) == "The do"
+    assert text_of(heard[again:]) == response.text == "The cat sat."
+
+
+async def test_a_balancer_says_what_no_target_can_do():
+    host = provider("a", unable=("a", "b"))
+    async with Client("sim:a", providers=[host], stack=[Balance("sim:a", "sim:b")]) as client:
+        with pytest.raises(UnsupportedFeature, match="sim:b: it does not answer Generate"):
+            await client.ask("hi")

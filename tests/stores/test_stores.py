@@ -174,6 +174,23 @@ async def test_layers_read_all_and_write_their_own():
         assert [counts[n] for n in ("own", "shared", "additional", "promoted")] == [1, 1, 1, 2]
 
 
+async def test_layers_go_on_without_one_s_own(tmp_path):
+    path = tmp_path / "own.db"
+    async with open_host() as host:
+        await (await opened(host, SqliteStore(path))).put("w", b"own")
+    shared, heard = MemoryStore(), []
+    await shared.put("s", b"shared")
+    async with open_host([heard.append]) as host:
+        read_only = Layers(SqliteStore(path, read_only=True), additional=[shared])
+        layers = await opened(host, read_only)
+        assert (await layers.get("s")).value == b"shared"
+        assert (await layers.get("w")).value == b"own"
+        assert "read-only" in heard[0].message
+        broken = await opened(host, Layers(Broken(), shared))
+        assert (await broken.get("s")).value == b"shared"
+        assert broken.statistics()["shared"] == 1
+
+
 async def test_layers_go_on_without_one_that_can_t_be_opened(tmp_path):
     async with open_host() as host:
         missing = SqliteStore(tmp_path / "none.db", read_only=True)

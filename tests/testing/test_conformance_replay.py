@@ -141,7 +141,7 @@ def breaches(one, sent) -> str:
 async def test_the_providers_send_their_answers_back(tmp_path, provider) -> None:
     write(tmp_path, provider)
     (verdict,) = await run_cases(cases_of(tmp_path), cuts=0)
-    assert (verdict.status, verdict.why) == ("passed", "")
+    assert (verdict.status, verdict.why, verdict.notes) == ("passed", "", "")
     assert verdict.replays == (1 if provider == "openrouter" else 2)
 
 
@@ -235,6 +235,29 @@ def test_each_rule_finds_what_breaks_it(tmp_path, provider, change, sign) -> Non
 async def test_an_answer_that_goes_back_otherwise_fails_its_case(tmp_path, monkeypatch) -> None:
     write(tmp_path, "anthropic")
     monkeypatch.setattr("llmmw_anthropic._messages._is_ours", lambda part: False)
-    (verdict,) = await run_cases(cases_of(tmp_path), cuts=0)
+    (verdict,) = await run_cases(cases_of(tmp_path), cuts=0, strict=True)
     assert verdict.status == "failed"
     assert verdict.why.startswith("replay: block 0")
+    (verdict,) = await run_cases(cases_of(tmp_path), cuts=0)
+    assert (verdict.status, verdict.why) == ("passed", "")
+    assert verdict.notes.startswith("replay: block 0")
+
+
+@plugins
+@pytest.mark.parametrize(
+    "called",
+    [
+        {"function_call": {"name": "f", "arguments": '{"a":  1}'}},
+        {"tool_calls": [{"id": "c", "function": {"name": "f", "arguments": {"a": 1}}}]},
+        {
+            "function_call": {"name": "", "arguments": ""},
+            "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": None}}],
+        },
+    ],
+)
+async def test_calls_of_other_forms_go_back_as_calls(tmp_path, called) -> None:
+    message = {"role": "assistant", "content": None, **called}
+    body = {"id": "c", "choices": [{"message": message, "finish_reason": "tool_calls"}]}
+    case(tmp_path, "a", body, {"finish_reason": "tool_calls"})
+    (verdict,) = await run_cases(cases_of(tmp_path), cuts=0)
+    assert (verdict.status, verdict.notes, verdict.replays) == ("passed", "", 2)

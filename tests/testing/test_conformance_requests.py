@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 
 import pytest
+from click.testing import CliRunner
 
 from llmmw.testing.conformance import cases_of, run_cases
+from llmmw.testing.conformance._command import conformance
 from llmmw.testing.conformance._requests import request_differences, request_of
 from tests.testing.test_conformance import case, chat
 
@@ -145,7 +147,7 @@ def write(root, wire, request) -> None:
 async def test_what_we_send_is_what_was_recorded(tmp_path, wire) -> None:
     write(tmp_path, wire, WIRES[wire][1])
     (verdict,) = await run_cases(cases_of(tmp_path), cuts=0)
-    assert verdict.why == ""
+    assert (verdict.why, verdict.notes) == ("", "")
     assert verdict.request in {"same", "equal"}
 
 
@@ -184,13 +186,27 @@ async def test_what_we_send_otherwise_is_told(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("llmmw_openai._request._WIRE", {"temperature": "heat"})
     monkeypatch.setattr("llmmw_openai._messages._call", lambda part, preset: {"id": "no"})
     (verdict,) = await run_cases(cases_of(tmp_path), cuts=0)
-    assert (verdict.status, verdict.request) == ("failed", "other")
+    assert (verdict.status, verdict.request, verdict.why) == ("passed", "other", "")
+    (strict,) = await run_cases(cases_of(tmp_path), cuts=0, strict=True)
+    assert (strict.status, strict.why) == ("failed", verdict.notes)
     for sign in (
         "temperature is null, was 0.5",
         "heat is 0.5, was null",
         'id is "no", was "call_1"',
     ):
-        assert sign in verdict.why
+        assert sign in verdict.notes
+
+
+@plugins
+def test_a_note_fails_a_strict_run_alone(tmp_path, monkeypatch) -> None:
+    write(tmp_path, "openai-chat", CHAT)
+    monkeypatch.setattr("llmmw_openai._request._WIRE", {"temperature": "heat"})
+    done = CliRunner().invoke(conformance, [str(tmp_path), "--cuts", "0"])
+    assert done.exit_code == 0
+    assert "note on a\n    request: temperature is null" in done.output
+    done = CliRunner().invoke(conformance, [str(tmp_path), "--cuts", "0", "--strict"])
+    assert done.exit_code == 1
+    assert "failed a\n    request: temperature is null" in done.output
 
 
 @plugins

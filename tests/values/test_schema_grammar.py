@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import json
 import random
+import time
 import uuid
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -167,3 +168,31 @@ def test_a_schema_without_end_is_refused() -> None:
         deep = {"anyOf": [deep]}
     with pytest.raises(UnsupportedFeature, match="nests too deep"):
         schema_grammar(deep)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": None},
+        {"type": "string", "minLength": "x"},
+        {"type": "integer", "maximum": float("inf")},
+        {"anyOf": None},
+        {"type": "object", "properties": ["a"]},
+        {"enum": [float("nan")]},
+        {"type": "string", "format": "date", "minLength": 20},
+        {"type": "string", "pattern": r"^-?\d+(\.\d+)?$", "maxLength": 3},
+    ],
+    ids=str,
+)
+def test_what_is_no_schema_or_can_not_be_said_is_refused_by_name(schema: dict[str, Any]) -> None:
+    with pytest.raises(UnsupportedFeature, match="a grammar can't say"):
+        schema_grammar(schema)
+
+
+def test_thousands_of_options_cost_no_more_than_each_of_them() -> None:
+    def cost(count: int) -> float:
+        began = time.process_time()
+        schema_grammar({"enum": [f"option {number}" for number in range(count)]})
+        return time.process_time() - began
+
+    assert cost(4000) < 60 * cost(400)  # each against all the others would be a hundred times

@@ -109,10 +109,9 @@ def _tool(told: Json, own: str) -> Tool | ServerTool:
 def messages_normal(body: Json) -> Json:
     """A body with one form for each content. The same are: what says nothing and what is not there;
     a text and one block of text; several turns of one role in a row and one; a free choice of
-    tools, told or not."""
+    tools, told or not; a stream and none, as a long answer is always streamed."""
     told: Json = bare(body)
-    if told.get("stream") is False:
-        del told["stream"]
+    told.pop("stream", None)
     if "system" in told:
         told["system"] = _blocks(told["system"])
     turns: list[Json] = []

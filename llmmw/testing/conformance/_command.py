@@ -33,16 +33,24 @@ __all__ = ["conformance"]
     "--only", default="*", metavar="PATTERN", help="Run these cases: a part of the id, or *."
 )
 @click.option(
+    "--strict",
+    is_flag=True,
+    help="A case fails too if a request, or an answer that goes back, is in another form.",
+)
+@click.option(
     "--mutate",
     default=0,
     metavar="N",
     help="Instead, damage the bodies in N ways, and look what the providers make of them.",
 )
-def conformance(folder: Path, as_json: bool, cuts: int, seed: int, only: str, mutate: int) -> None:
+def conformance(
+    folder: Path, as_json: bool, cuts: int, seed: int, only: str, strict: bool, mutate: int
+) -> None:
     """Run every case below FOLDER: serve the recorded bodies over HTTP on this machine, whole,
     byte by byte and cut at random places, ask the installed providers, and compare text,
-    reasoning, tool calls, finish reason, usage and errors with the case's expected.json; what is
-    sent with its request.json; and the answer, sent back as history, with what its host wants.
+    reasoning, tool calls, finish reason, usage and errors with the case's expected.json; and
+    note where what is sent differs from its request.json, and the answer, sent back as history,
+    from what its host wants.
 
     Exit status: 1 if a case fails.
     """
@@ -53,7 +61,7 @@ def conformance(folder: Path, as_json: bool, cuts: int, seed: int, only: str, mu
     if mutate:
         _mutate(cases, mutate, seed, only, as_json)
         return
-    verdicts = trio.run(_verdicts, cases, cuts, seed, only)
+    verdicts = trio.run(_verdicts, cases, cuts, seed, only, strict)
     if not verdicts:
         raise click.UsageError(f"--only {only}: no case has such an id")
     click.echo(_json(verdicts) if as_json else _page(verdicts), nl=False)
@@ -61,7 +69,9 @@ def conformance(folder: Path, as_json: bool, cuts: int, seed: int, only: str, mu
         raise click.exceptions.Exit(1)
 
 
-async def _verdicts(cases: list[Case], cuts: int, seed: int, only: str) -> list[Verdict]:
+async def _verdicts(
+    cases: list[Case], cuts: int, seed: int, only: str, strict: bool
+) -> list[Verdict]:
     shows = sys.stderr.isatty()
     done = itertools.count(1)
 
@@ -69,7 +79,7 @@ async def _verdicts(cases: list[Case], cuts: int, seed: int, only: str) -> list[
         if shows:
             click.echo(f"\r{next(done)} of {len(cases)} cases", err=True, nl=False)
 
-    found = await run_cases(cases, cuts=cuts, seed=seed, only=only, told=told)
+    found = await run_cases(cases, cuts=cuts, seed=seed, only=only, strict=strict, told=told)
     if shows:
         click.echo(err=True)
     return found
@@ -82,6 +92,7 @@ def _json(verdicts: list[Verdict]) -> str:
                 "id": one.case.id,
                 "status": one.status,
                 "why": one.why,
+                "notes": one.notes,
                 "provider": one.case.provider,
                 "wire": one.case.wire,
                 "servings": one.servings,
@@ -113,6 +124,11 @@ def _page(verdicts: list[Verdict]) -> str:
         for one in verdicts:
             if one.status == status:
                 lines += ["", f"{status} {one.case.id}", f"    {one.why}"]
+    lines += [
+        f"\nnote on {one.case.id}\n    {one.notes}"
+        for one in verdicts
+        if one.notes and one.status == "passed"
+    ]
     lines += [
         f"\nrefused request of {one.case.id}\n    {one.refused}" for one in verdicts if one.refused
     ]

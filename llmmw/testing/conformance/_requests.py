@@ -18,9 +18,12 @@ from llmmw.testing.conformance._asked_responses import responses_asked, response
 from llmmw.testing.conformance._cases import Case
 from llmmw.testing.conformance._recorded import shown
 
-__all__ = ["request_differences", "request_of"]
+__all__ = ["ODD", "request_differences", "request_of"]
 
 Json = dict[str, Any]
+
+ODD = (KeyError, TypeError, AttributeError, ValueError, IndexError)
+"""What reading raises where something was recorded in a form that it does not know."""
 
 
 @attrs.frozen
@@ -52,7 +55,7 @@ def request_of(case: Case, name: str) -> Generate | None:
         return None
     try:
         return wire.asked(dict(case.request), name)
-    except (BadRequest, KeyError, TypeError, AttributeError, ValueError, IndexError):
+    except (BadRequest, *ODD):
         return None
 
 

@@ -10,12 +10,11 @@ from importlib.metadata import version
 from typing import Any, ClassVar, Literal
 
 import attrs
-import trio
 
 from llmmw import Call, CountTokens, Delta, Generate, Response, TokenCount
 from llmmw.errors import ConfigError, LLMError, ProtocolError, StreamInterrupted, UnsupportedFeature
 from llmmw.plugin import Capabilities, Host, Listener, Provider
-from llmmw.wire import Http, Key, KeyOption, Reply, Secret, SSEEvent, dumps, guarded, loads
+from llmmw.wire import Http, Key, KeyOption, Reply, Secret, SSEEvent, dumps, guarded, loads, spare
 from llmmw_anthropic._answer import Answer
 from llmmw_anthropic._batches import AnthropicBatches
 from llmmw_anthropic._blocks import NAME
@@ -228,22 +227,20 @@ async def _read(reply: Reply, answer: Answer, call: Call) -> None:
 async def _read_events(reply: Reply, answer: Answer, listener: Listener | None) -> None:
     until = math.inf
     while True:
-        events: list[SSEEvent] = []
         try:
             events = await reply.next_events(until)  # the line may stay open after the end
         except LLMError:
             if not answer.complete:
                 raise
+            return
         if not events:
             break
         for event in events:
             for delta in _deltas(event, reply, answer):
                 if listener is not None:
                     await listener(delta)
-        if not answer.complete:
-            until = math.inf
-        elif until == math.inf:
-            until = trio.current_time() + _GRACE
+        if not answer.complete or until == math.inf:
+            until = spare(_GRACE) if answer.complete else math.inf
     if not answer.complete:
         raise StreamInterrupted("the stream ended before the answer did")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 
-from llmmw import Citation, OpaquePart, ReasoningPart, TextPart, ToolCallPart
+from llmmw import Citation, OpaquePart, ReasoningPart, TextPart, Timeout, ToolCallPart
 from llmmw.errors import ProtocolError
 
 pytestmark = pytest.mark.plugins
@@ -333,6 +333,15 @@ async def test_a_line_that_stays_open_after_the_end_holds_nobody_up(wire, monkey
                 assert (await stream.wait_response()).text == "a"
             await server.left.wait()
             done.set()
+
+
+@pytest.mark.parametrize("limit", ["idle", "total"])
+async def test_nor_does_it_take_the_answer_away(wire, limit):
+    """A deadline comes before the time is over that the line may stay open."""
+    answer = wire.stream(wire.sse(wire.start(), *wire.text("a"), *wire.end()), trio.sleep_forever)
+    async with wire.client(answer, stack=[Timeout(**{limit: 0.5})]) as (client, _):
+        async with client.stream("hi") as stream:
+            assert (await stream.wait_response()).text == "a"
 
 
 async def test_pings_are_no_pieces_of_the_answer(wire):

@@ -119,16 +119,15 @@ MODELS: tuple[Model, ...] = (
         input_limit=65_536,
         output_limit=32_768,
     ),
+    # The images of these may rest on what a search finds, so they take the tools of the host.
     Model(
         pattern="gemini-3.*-flash-image",
-        parameters=_SAMPLING,
         media=_PAPER | {"video"},
         input_limit=131_072,
         output_limit=32_768,
     ),
     Model(
         pattern="gemini-3.*-image",
-        parameters=_ALL - _TOOLS,
         levels=("LOW", "HIGH"),
         signed_calls=True,
         media=_PAPER,
@@ -141,6 +140,12 @@ MODELS: tuple[Model, ...] = (
     # Newer ones refuse a request that ends with the model's turn.
     Model(
         pattern="gemini-3.*-pro",
+        levels=("LOW", "MEDIUM", "HIGH"),
+        signed_calls=True,
+        prefill=False,
+    ),
+    Model(
+        pattern="gemini-3[.]7-flash",
         levels=("LOW", "MEDIUM", "HIGH"),
         signed_calls=True,
         prefill=False,

@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 import attrs
-import trio
 
 from llmmw import Call, CountTokens, Embed, Embeddings, Generate, Response, TokenCount, Usage
 from llmmw.errors import LLMError, ProtocolError, StreamInterrupted, UnsupportedFeature
@@ -28,6 +27,7 @@ from llmmw.wire import (
     dumps,
     guarded,
     loads,
+    spare,
 )
 from llmmw_google._answer import Answer
 from llmmw_google._errors import ROWS, with_told_wait
@@ -273,16 +273,18 @@ async def _read(reply: Reply, answer: Answer) -> None:
 
 
 async def _read_events(reply: Reply, answer: Answer) -> None:
-    until = math.inf
-    # The line may stay open after the end of the answer, though Google closes it.
+    until, goes_on = math.inf, False
     while events := await reply.next_events(until):
         for event in events:
             if event.event == "error":
                 raise reply.error(event.data.encode())
             if event.data.strip() and not event.data.startswith("[DONE]"):
                 await answer.take(_sound(reply, loads(event.data)))
-        if answer.finished and until == math.inf:
-            until = trio.current_time() + _GRACE
+                goes_on = goes_on or not answer.finished
+        # The line may stay open after the end of the answer, though Google closes it. A reason
+        # that came with the first piece may be one that each has, so it is no end by itself.
+        if answer.finished and goes_on:
+            until = spare(_GRACE)
 
 
 async def _read_array(reply: Reply, answer: Answer, piece: bytes) -> None:

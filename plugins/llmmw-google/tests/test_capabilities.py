@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmmw import MediaPart, Message
+from llmmw import MediaPart, Message, ServerTool
 from llmmw.errors import UnsupportedFeature
 
 pytestmark = pytest.mark.plugins
@@ -20,6 +20,7 @@ FORMS = {"json", "schema", "choice"}
         ("gemini-3-pro-preview", ALL, FORMS, False, 1_048_576, 65_536),
         ("gemini-3.6-flash", ALL, FORMS, False, 1_048_576, 65_536),
         ("gemini-3-pro-image", {"image", "document"}, FORMS, False, 65_536, 32_768),
+        ("gemini-3.1-flash-image", ALL - {"audio"}, FORMS, False, 131_072, 32_768),
         ("gemini-2.5-flash-image", {"image", "document"}, set(), False, 65_536, 32_768),
         ("gemini-2.5-flash-preview-tts", set(), set(), False, 8_192, None),
         ("gemini-2.5-flash-lite", ALL, FORMS, True, 1_048_576, 65_536),
@@ -53,3 +54,18 @@ async def test_media_that_a_model_does_not_take_are_refused_unsent(wire):
             await client.ask(sound)
         assert server.requests == []
     await wire.sent(sound)
+
+
+async def test_a_model_of_images_may_search(wire):
+    search = ServerTool("google_search", "google")
+    for model in ("gemini-3-pro-image", "gemini-3.1-flash-image"):
+        body, warnings = await wire.sent("a map of today's weather", model=model, tools=[search])
+        assert (body["tools"], warnings) == ([{"google_search": {}}], ())
+
+
+@pytest.mark.parametrize(
+    ("model", "level"), [("gemini-3.7-flash", "LOW"), ("gemini-3.6-flash", "MINIMAL")]
+)
+async def test_the_least_thinking_is_a_level_that_the_model_has(wire, model, level):
+    body, _ = await wire.sent(model=model, reasoning="minimal")
+    assert body["generationConfig"]["thinkingConfig"]["thinkingLevel"] == level

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+import trio
 
-from llmmw import Retry
+from llmmw import Retry, Timeout
 from llmmw.errors import (
     LLMError,
     Overloaded,
@@ -52,6 +53,30 @@ async def test_all_candidates_must_end(wire):
 async def test_a_reason_with_each_piece(wire):
     told = [wire.piece(one, finish="STOP") for one in ("a", "b", "c")]
     assert (await wire.ask(wire.events(*told))).text == "abc"
+
+
+async def test_slow_pieces_with_a_reason_each_are_all_heard(wire, monkeypatch):
+    """None of these reasons is known to be the end before the stream ends."""
+    monkeypatch.setattr("llmmw_google._provider._GRACE", 0.0)
+    heard = trio.Event()
+
+    async def listener(delta):
+        if getattr(delta, "text", "") == "b":
+            heard.set()
+
+    rows = [wire.sse(wire.piece(one, finish="STOP")) for one in ("a", "b", "c")]
+    answer = wire.stream(rows[0], rows[1], heard.wait, rows[2])
+    async with wire.client(answer) as (client, _):
+        assert (await client.ask("hi", listener=listener)).text == "abc"
+
+
+@pytest.mark.parametrize("limit", ["idle", "total"])
+async def test_a_line_that_stays_open_takes_no_answer_away(wire, limit):
+    """A deadline comes before its time is over."""
+    answer = wire.stream(wire.sse(*pieces(wire), wire.piece(finish="STOP")), trio.sleep_forever)
+    async with wire.client(answer, stack=[Timeout(**{limit: 0.5})]) as (client, _):
+        async with client.stream("hi") as told:
+            assert (await told.wait_response()).text == "Hello"
 
 
 async def test_a_reason_that_says_nothing_is_none(wire):

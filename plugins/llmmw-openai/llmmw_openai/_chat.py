@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from llmmw.errors import ProtocolError, StreamInterrupted
+from typing import Any
+
+from llmmw.errors import LLMError, ProtocolError, StreamInterrupted
 from llmmw.wire import Reply, SSEEvent, loads
 from llmmw_openai._answer import Answer
 from llmmw_openai._prefill import Echo
@@ -42,10 +44,17 @@ async def _take(event: SSEEvent, reply: Reply, answer: Answer, echo: Echo | None
     if event.event == "error":
         raise reply.error(event.data.encode())
     chunk = loads(event.data)
-    error = reply.error_in(chunk)
+    error = reply.error_in(chunk) or _stopped(reply, chunk)
     if error is None and not isinstance(chunk, dict):
         raise ProtocolError(f"the host sent a {type(chunk).__name__} where an object belongs")
     if isinstance(chunk, dict):
         await answer.take(chunk if echo is None else echo.bare(chunk, whole=False))
     if error is not None:
         raise error
+
+
+def _stopped(reply: Reply, chunk: Any) -> LLMError | None:
+    """Groq's word, beside the choices, for why it stopped a stream early."""
+    beside = chunk.get("x_groq") if isinstance(chunk, dict) else None
+    told = beside.get("error") if isinstance(beside, dict) else None
+    return reply.error({"error": told}) if told else None

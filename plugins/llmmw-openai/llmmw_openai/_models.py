@@ -32,6 +32,7 @@ _SAMPLING = frozenset({"temperature", "top_p", "frequency_penalty", "presence_pe
 _REASONING = frozenset({"reasoning"})
 _FIXED = _SAMPLING | {"logprobs", "logit_bias"}
 _TEXT: frozenset[Media] = frozenset()
+_SEEN: frozenset[Media] = frozenset({"image", "document"})
 _IMAGE: frozenset[Media] = frozenset({"image"})
 _SOUND: frozenset[Media] = frozenset({"audio"})
 
@@ -56,14 +57,14 @@ OPENAI_MODELS: tuple[Model, ...] = (
     _row("o1-mini", 128_000, 65_536, _FIXED, _TEXT),
     _row("o1-preview", 128_000, 32_768, _FIXED, _TEXT),
     _row("o3-mini", 200_000, 100_000, _FIXED, _TEXT),
-    _row(r"o\d(-|$)", 200_000, 100_000, _FIXED),
-    _row(r"gpt-5-pro(-\d|$)", 272_000, 272_000, _FIXED),
-    _row(r"gpt-5(-mini|-nano|-codex)?(-\d{4}-\d\d-\d\d)?$", 272_000, 128_000, _FIXED),
-    _row(r"gpt-5(\.\d)?-chat", 128_000, 16_384),
-    _row(r"gpt-5\.[12](-|$)", 272_000, 128_000),
-    _row(r"gpt-4\.1", 1_047_576, 32_768, _REASONING),
+    _row(r"o\d(-|$)", 200_000, 100_000, _FIXED, _SEEN),
+    _row(r"gpt-5-pro(-\d|$)", 272_000, 272_000, _FIXED, _SEEN),
+    _row(r"gpt-5(-mini|-nano|-codex)?(-\d{4}-\d\d-\d\d)?$", 272_000, 128_000, _FIXED, _SEEN),
+    _row(r"gpt-5(\.\d)?-chat", 128_000, 16_384, media=_SEEN),
+    _row(r"gpt-5\.[12](-|$)", 272_000, 128_000, media=_SEEN),
+    _row(r"gpt-4\.1", 1_047_576, 32_768, _REASONING, _SEEN),
     _row(r"gpt-(4o-(mini-)?)?audio", 128_000, 16_384, _REASONING, _SOUND),
-    _row(r"gpt-4o(-mini)?(-20|-search|$)", 128_000, 16_384, _REASONING),
+    _row(r"gpt-4o(-mini)?(-20|-search|$)", 128_000, 16_384, _REASONING, _SEEN),
     _row(r"gpt-4-turbo", 128_000, 4_096, _REASONING, _IMAGE),
     _row(r"gpt-4(-\d{4})?$", 8_192, 8_192, _REASONING, _TEXT),
     _row(r"gpt-3\.5", 16_385, 4_096, _REASONING, _TEXT),

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from types import NoneType
 from typing import Any, Literal
 
 import attrs
+
+from llmmw.wire import Http
 
 __all__ = ["Echo", "Prefill", "going_on"]
 
@@ -28,7 +31,7 @@ class Prefill:
     body: Json = attrs.field(factory=dict)
     """Fields of the request, which those of the caller replace."""
     path: str = ""
-    """What stands before the path of the API."""
+    """What stands before the path of the API, in place of its version."""
     echo: Literal["no", "whole", "always"] = "no"
     """Whether the answer repeats what was begun: never, where it comes whole, or in pieces too."""
 
@@ -42,6 +45,14 @@ class Prefill:
         body["messages"] = [*before, {**last, **self.message}]
         for name, told in self.body.items():
             body.setdefault(name, told)
+
+    def at(self, http: Http) -> Http:
+        """The way to where it is asked for; the host's address may name the usual version."""
+        if not self.path:
+            return http
+        base, mark, query = http.base_url.partition("?")
+        base = base.rstrip("/").removesuffix("/v1").removesuffix(self.path)
+        return attrs.evolve(http, base_url=base + self.path + mark + query)
 
     def listen(self, body: Json) -> Echo | None:
         """What takes the repeated beginning out of the answer to a body, if any is repeated."""
@@ -74,9 +85,9 @@ class Echo:
     """What was begun."""
     in_pieces: bool
     """Whether an answer that comes in pieces repeats it too."""
-    _held: dict[object, str] = attrs.field(factory=dict, init=False)
+    _held: dict[int, str] = attrs.field(factory=dict, init=False)
     """What came of it so far, by candidate."""
-    _over: set[object] = attrs.field(factory=set, init=False)
+    _over: set[int] = attrs.field(factory=set, init=False)
 
     def bare(self, told: dict[str, Any], *, whole: bool) -> dict[str, Any]:
         """A whole answer, or a piece, without what is repeated. What may be that waits."""
@@ -86,13 +97,15 @@ class Echo:
         return {**told, "choices": [self._choice(one, whole) for one in choices]}
 
     def _choice(self, choice: Any, whole: bool) -> Any:
-        name = "message" if whole else "delta"
-        at = choice.get("index", 0) if isinstance(choice, Mapping) else None
-        if at is None or at in self._over:
+        if not isinstance(choice, Mapping):
             return choice
-        said = choice.get(name) if isinstance(choice.get(name), Mapping) else {}
+        name = "message" if whole else "delta"
+        number = choice.get("index")
+        at = number if isinstance(number, int) else 0
+        said = choice.get(name)
+        said = said if isinstance(said, Mapping) else {}
         content = said.get("content")
-        if isinstance(content, list):
+        if at in self._over or not isinstance(content, (str, NoneType)):
             return choice  # parts begin with no echo
         text = self._held.pop(at, "") + (content or "")
         is_last = whole or bool(choice.get("finish_reason"))

@@ -46,6 +46,8 @@ from llmmw_openai._think import ThinkTags
 
 __all__ = ["OpenAI"]
 
+Json = Mapping[str, Any]
+
 _APIS = ("chat", "responses")
 
 
@@ -222,10 +224,9 @@ class OpenAI(Administered, Provider):
         )
         how = going_on(self.preset.prefill, request.model_name, body)
         path = self._address.path(path, request.model_name)
-        if how is not None and not self._address.base_url.endswith(how.path):
-            path = how.path + path
+        http = self._http if how is None else how.at(self._http)
         try:
-            async with self._post(call, path, body, stream=stream) as reply:
+            async with self._post(call, path, body, stream=stream, http=http) as reply:
                 await read_chat(reply, answer, None if how is None else how.listen(body))
                 return await answer.finish(
                     http=reply.info,
@@ -327,21 +328,21 @@ class OpenAI(Administered, Provider):
         return told.replace(provider=self.name, warnings=warnings)
 
     def _post(
-        self, call: Call, path: str, body: Mapping[str, Any], *, stream: bool = False
+        self, call: Call, path: str, body: Json, *, stream: bool = False, http: Http | None = None
     ) -> AbstractAsyncContextManager[Reply]:
         """Send a body to an API of the host."""
-        return self._http.post(
+        return (http or self._http).post(
             path, dumps(body), stream=stream, sent=lambda: call.attempt.mark_sent(call.ledger)
         )
 
 
-def _count(body: Mapping[str, Any]) -> int:
+def _count(body: Json) -> int:
     """How many candidates are asked for."""
     count = body.get("n")
     return count if type(count) is int else 1
 
 
-def _sound(body: Mapping[str, Any]) -> str:
+def _sound(body: Json) -> str:
     """The form of audio that is asked for, if any is."""
     audio = body.get("audio")
     return str(audio.get("format") or "wav") if isinstance(audio, Mapping) else "wav"

@@ -21,7 +21,11 @@ def able(preset, model="m", **options):
 def test_the_models_of_openai():
     assert able("openai", "gpt-4o").media == {"image", "document"}
     assert able("openai", "gpt-4o-audio-preview").media == {"audio"}
+    assert able("openai", "gpt-5").media == able("openai", "o3").media == {"image", "document"}
     assert able("openai", "gpt-3.5-turbo").media == frozenset()
+    assert able("openai", "gpt-9").media == {"image", "audio", "document"}  # what the API has
+    assert "temperature" not in able("openai", "gpt-5").parameters
+    assert "temperature" in able("openai", "gpt-5.1").parameters  # unless it is to think
     limits = {
         "gpt-4o-mini": (128_000, 16_384),
         "gpt-4.1-nano": (1_047_576, 32_768),
@@ -49,7 +53,7 @@ def test_media_by_api():
     assert able("together").media is None
     assert able("together", "m").input_limit is None
     assert able("vllm", api="responses").media == {"image", "document"}
-    assert able("deepseek").media == able("deepseek", api="responses").media == frozenset()
+    assert able("deepseek").media is able("groq").media is None
     assert able("azure", api="responses").media == {"image", "document"}
 
 

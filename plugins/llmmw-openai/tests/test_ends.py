@@ -223,3 +223,13 @@ async def test_a_policy_asks_again_after_a_cut(wire):
                 await stream.wait_response()
         assert isinstance(caught.value, StreamInterrupted)
         assert len(server.requests) == 1  # the caller had heard a part of it
+
+
+async def test_groq_says_beside_the_choices_that_it_stopped(wire):
+    stopped = wire.chunk({}, x_groq={"id": "r", "error": "over capacity"})
+    body = wire.events(*pieces(wire), stopped)
+    with pytest.raises(LLMError, match="over capacity") as caught:
+        await wire.ask(body, preset="groq")
+    assert caught.value.partial.text == "Hello"
+    fine = wire.chunk({}, "stop", x_groq={"id": "r", "error": None})
+    assert (await wire.ask(wire.events(*pieces(wire), fine), preset="groq")).text == "Hello"

@@ -84,8 +84,16 @@ async def test_the_callers_own_fields_count_more(wire):
     assert body["enable_thinking"] is True
     _, body, _ = await sent(wire, "vllm", extra={"vllm": {"add_generation_prompt": True}})
     assert body["add_generation_prompt"] is True
-    path, _, _ = await sent(wire, "deepseek", base="/beta")
-    assert path == "/beta/chat/completions"
+
+
+@pytest.mark.parametrize("base", ["", "/", "/beta", "/v1", "/v1/", "/x/v1", "/x/v1?a=b"])
+async def test_deepseek_has_a_version_for_it(wire, base):
+    """It stands in place of the usual one, which an address may name too."""
+    path, _, _ = await sent(wire, "deepseek", base=base)
+    before, query = ("/x" if "x" in base else ""), ("?a=b" if "?" in base else "")
+    assert path == f"{before}/beta/chat/completions{query}"
+    path, _, _ = await sent(wire, "deepseek", base=base, talk="hi")
+    assert path.startswith(base.partition("?")[0].rstrip("/") + "/chat/completions")
 
 
 async def test_the_responses_api_has_no_such_thing(wire):
@@ -133,5 +141,13 @@ def test_candidates_are_told_apart():
     told = [piece(0, "a"), piece(1, "x"), piece(0, "bc"), piece(1, "ab")]
     bare = [echo.bare(one, whole=False)["choices"][0]["delta"]["content"] for one in told]
     assert bare == ["", "x", "c", "ab"]
-    for odd in ({}, {"choices": None}, {"choices": [None, {"delta": None}]}):
+    echo = Echo("ab", in_pieces=True)
+    unnumbered = {"choices": [{"index": None, "delta": {"content": "abc"}}]}
+    assert echo.bare(unnumbered, whole=False)["choices"][0]["delta"]["content"] == "c"
+    for odd in (
+        {},
+        {"choices": None},
+        {"choices": [None, {"delta": None}]},
+        {"choices": [{"index": [], "delta": {"content": 5}}, {"delta": "x"}]},
+    ):
         assert echo.bare(odd, whole=False).keys() == odd.keys()

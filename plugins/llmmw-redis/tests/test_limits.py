@@ -271,10 +271,9 @@ def test_four_processes_keep_within_one_account(redis):
     assert all(process.returncode == 0 for process in running)
     starts = sorted(time for one in told for time in one["starts"])
     assert len(starts) == sum(one["sent"] for one in told)
-    slack = 0.05  # between the server's word and the start that a process writes down
     for first in range(len(starts)):
         for last in range(first, len(starts)):
-            span = starts[last] - starts[first] + slack
+            span = starts[last] - starts[first]
             most = rate * span + max(burst * rate, 1.0) + 1e-6
             assert last - first + 1 <= most, "L46"
     # L47, L52: what the account was charged is the sum of what the attempts took, each once.
@@ -282,4 +281,4 @@ def test_four_processes_keep_within_one_account(redis):
     assert charged == pytest.approx(sum(one["spent"] for one in told))
     assert all(one["failed"] == 0 for one in told)
     assert sum(one["cancelled"] for one in told) > 0
-    assert len(starts) / (starts[-1] - starts[0]) > 0.5 * rate, "they made use of it"
+    assert len(starts) > 2 * calls

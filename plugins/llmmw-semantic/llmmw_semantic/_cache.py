@@ -20,7 +20,7 @@ import trio
 from llmmw import Embed, Embeddings, Generation, Response
 from llmmw._ledger import StoreFailed
 from llmmw._record import Record
-from llmmw._store import GivenStore, check_given, name_of_store, opened
+from llmmw._store import GivenStore, check_given, name_of_store, opened, shown
 from llmmw.errors import ConfigError, LLMError
 from llmmw.plugin import Attempt, Call, Handler, Store, deltas_of
 from llmmw.policies._cache_answers import answered_by, is_whole
@@ -80,7 +80,7 @@ class SemanticCache:
         store: where questions are kept: a store, or the name of one. Default: memory of its own.
             What others have put there is found when it was there at the first look.
         guard: whether questions must agree in numbers, units, dates, names, negation, scope,
-            direction, tense and all but some words, too.
+            direction, tense, and in all words but those that say nothing or the same, too.
         ttl: seconds that an answer may be given. Default: for ever.
         patience: seconds that a vector may take; the call then goes on without it.
         max_entries: how many questions are compared at most; what was used least goes first.
@@ -91,12 +91,12 @@ class SemanticCache:
     """
 
     embed: str = attrs.field(validator=_target)
-    threshold: float = attrs.field(default=0.9, validator=_between(0, 1), kw_only=True)
+    threshold: float = attrs.field(default=0.82, validator=_between(0, 1), kw_only=True)
     store: GivenStore | None = attrs.field(
         default=None,
         validator=_given_store,
         hash=False,
-        repr=lambda given: repr(given and name_of_store(given)),
+        repr=shown,
         kw_only=True,
     )
     guard: bool = attrs.field(default=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Whether two questions that look alike differ in what counts: numbers, units, dates, names,
-negation, scope, direction, tense, or in just one word. It knows English; of other languages,
-numbers, names, and single words.
+negation, scope, direction, tense, what is asked for, or in any other word that says something. It
+knows English: some words that say nothing, and some that say the same. In other languages it lets
+through little more than the same words in another order.
 
 It would rather ask once too often than answer another question.
 """
@@ -230,8 +231,9 @@ def _other_tense(left: _Question, right: _Question) -> bool:
 
 
 def _tense(question: _Question) -> str:
-    """The tense of its first verb that shows one."""
-    return next((TENSES[low] for low in question.lows if low in TENSES), "")
+    """The tense that its verbs show; present is what they show where nothing else is."""
+    found = question.of(TENSES)
+    return next((one for one in ("past", "future", "present") if one in found), "")
 
 
 def _asks_else(left: _Question, right: _Question) -> bool:
@@ -272,16 +274,14 @@ def _other_units(left: _Question, right: _Question) -> bool:
 
 
 def _other_word(left: _Question, right: _Question) -> bool:
-    """Whether they are the same but for one word, or one of them says something more."""
+    """Whether one of them has a word that says something, and the other has none like it."""
     mine, theirs = _contents(left), _contents(right)
     here, there = _without(mine - theirs, theirs), _without(theirs - mine, mine)
     if not here and not _categories(left):
         there -= _categories(right)
     if not there and not _categories(right):
         here -= _categories(left)
-    if not (mine & theirs):
-        return bool(here or there)
-    return bool(here or there) and (not (here and there) or len(here) == len(there) == 1)
+    return bool(here or there)
 
 
 def _contents(question: _Question) -> set[str]:

@@ -141,22 +141,7 @@ TENSES = _table(
     """
 )
 
-DIRECTIONS = set(
-    [
-        "to",
-        "from",
-        "into",
-        "onto",
-        "than",
-        "by",
-        "over",
-        "under",
-        "against",
-        "towards",
-        "toward",
-        "beat",
-    ]
-)
+DIRECTIONS = set(_words("to from into onto than by over under against towards toward beat versus"))
 
 OPPOSITES = [
     (set(left.split()), set(right.split()))
@@ -336,8 +321,8 @@ EMPTY = set(
         "procedure process name number amount list word kind type possible able allowed "
         "exactly really actually also too very much many long best right already called "
         "person somebody hours price cost charge fee meaning mean definition define summary "
-        "summarize answer question like whether due calculate compute write compose make some any go take "
-        "count use using required"
+        "summarize answer question like whether due calculate compute write compose make some "
+        "any go take count use using required"
     )
 )
 

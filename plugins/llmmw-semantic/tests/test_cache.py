@@ -32,7 +32,7 @@ def client_of(*stack, provider=None, heard=None, embed=None):
 
 
 def semantic(**options):
-    return SemanticCache(MODEL, **{"threshold": 0.75, **options})
+    return SemanticCache(MODEL, **{"threshold": 0.75, "patience": 60, **options})
 
 
 async def test_the_same_in_other_words_is_asked_once():
@@ -182,7 +182,7 @@ class Vectors(Provider):
     [("hangs", "no vector within 2 s"), ("fails", "Overloaded"), ("zero", "no vector")],
 )
 async def test_without_vectors_the_call_goes_on(how, why):
-    heard, cache = [], semantic()
+    heard, cache = [], semantic(patience=2)
     async with client_of(cache, heard=heard, embed=Vectors(how)) as client:
         assert [(await client.ask(FRANCE)).text for _ in range(2)] == ["one", "two"]
     missed = [event.why for event in heard if isinstance(event, SemanticMissed)]
