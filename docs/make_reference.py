@@ -336,8 +336,8 @@ def configuration_page() -> str:
         "`llmmw check` warns when others can read a file that has one."
     )
     parts.append(
-        "## Rows by targets\n\n`[capabilities.\"provider:model\"]` and "
-        "`[prices.\"provider:model\"]` have what `Client(capabilities=…, prices=…)` take; see "
+        '## Rows by targets\n\n`[capabilities."provider:model"]` and '
+        '`[prices."provider:model"]` have what `Client(capabilities=…, prices=…)` take; see '
         "[Say what a target can do](../how-to/capabilities.md)."
     )
     rules = bullets(

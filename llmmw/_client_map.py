@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from llmmw._arguments import aimed
 from llmmw._call import Call
-from llmmw._journal import Journal
+from llmmw._journal import Journal, live
 from llmmw._map import Items, Progress, Requests
 from llmmw._request import Request
 from llmmw._response import Response
@@ -85,7 +85,7 @@ class Mapped:
             ordered=ordered,
             errors=errors,
             progress=progress,
-            journal=Journal(journal) if isinstance(journal, (str, Path)) else journal,
+            journal=live(journal),
         )
         async with items._opened():  # noqa: SLF001 (they turn push into pull together)
             yield items

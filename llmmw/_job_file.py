@@ -29,6 +29,7 @@ _VERSION = 1
 _PATIENCE = 2.0
 """Seconds that a program which is just ending may still hold the file."""
 _PAGE = 500
+_AT_ONCE = 1000
 _SCHEMA = f"""
 CREATE TABLE rows (
     place INTEGER PRIMARY KEY, key BLOB NOT NULL, failed INTEGER NOT NULL,
@@ -121,16 +122,21 @@ class JobFile:
             StoreError: if that can't be done.
         """
         try:
-            with self._transaction() as db:
-                db.executemany(
-                    "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?)",
-                    [(r.place, r.key, r.failed, r.id, r.seconds, r.record) for r in rows],
-                )
-                db.executemany("INSERT OR REPLACE INTO about VALUES (?, ?)", about.items())
+            with self._transaction():
+                for first in range(0, len(rows), _AT_ONCE):
+                    some = rows[first : first + _AT_ONCE]
+                    self._insert("rows", [attrs.astuple(row) for row in some])
+                self._insert("about", [*about.items()])
         except sqlite3.Error as error:
             raise StoreError(
                 f"the journal {self.path} can't be written: {error}; the rows that it has are safe"
             ) from error
+
+    def _insert(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
+        # One statement for all: between two, a busy event loop may hold the interpreter for 5 ms.
+        marks = ", ".join([f"({', '.join('?' * len(row))})" for row in rows])
+        values = [value for row in rows for value in row]
+        self._db.execute(f"INSERT OR REPLACE INTO {table} VALUES {marks}", values)
 
     def clear(self) -> None:
         """Forget all."""

@@ -33,7 +33,7 @@ from llmmw._store import StoreError
 from llmmw._tasks import open_nursery
 from llmmw.errors import ConfigError, LLMError
 
-__all__ = ["Journal", "plus", "spent_of"]
+__all__ = ["AnotherInput", "Journal", "LiveJournal", "live", "plus", "spent_of"]
 
 T = TypeVar("T")
 
@@ -54,6 +54,10 @@ def plus(one: Spent, other: Spent) -> Spent:
     )
 
 
+class AnotherInput(ConfigError):
+    """A journal has the answer of a row that asks something else now."""
+
+
 @attrs.define(eq=False)
 class Journal:
     """Where `Client.map` keeps what came of each row, so that a killed program goes on.
@@ -69,6 +73,12 @@ class Journal:
 
     path: Path = attrs.field(converter=Path)
     retry_failed: bool = attrs.field(default=False, kw_only=True)
+
+
+@attrs.define(eq=False)
+class LiveJournal(Journal):
+    """A journal at work: opened, read by a map, and written behind."""
+
     _file: JobFile | None = attrs.field(default=None, init=False, repr=False)
     _waiting: dict[int, JobRow] = attrs.field(factory=dict, init=False, repr=False)
     _news: trio.Event = attrs.field(factory=trio.Event, init=False, repr=False)
@@ -115,11 +125,11 @@ class Journal:
             async with self._opened():
                 yield
         finally:
-            self._busy = False
             if held is None and self._file is not None:
                 with trio.CancelScope(shield=True):
                     await self._in_thread(JobFile.close)
                 self._file = None
+            self._busy = False
 
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[None]:
@@ -169,7 +179,7 @@ class Journal:
         if row.failed:
             return row if same and not self.retry_failed else None
         if not same:
-            raise ConfigError(
+            raise AnotherInput(
                 f"row {place} of the input (the first is 0) asks something else than when it was "
                 f"answered in the journal {self.path}: go on with the input, the model and the "
                 "parameters that it was begun with, or begin a new journal (llmmw map: --fresh)"
@@ -223,6 +233,15 @@ class Journal:
     async def _in_thread(self, work: Callable[[JobFile], T]) -> T:
         assert self._file is not None
         return await trio.to_thread.run_sync(work, self._file, limiter=self._thread)
+
+
+def live(journal: str | Path | Journal | None) -> LiveJournal | None:
+    """What `Client.map` is given, ready to be opened."""
+    if journal is None or isinstance(journal, LiveJournal):
+        return journal
+    if isinstance(journal, Journal):
+        return LiveJournal(journal.path, retry_failed=journal.retry_failed)
+    return LiveJournal(journal)
 
 
 def _key(request: Request | None) -> bytes:

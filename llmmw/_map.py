@@ -19,7 +19,7 @@ import trio
 
 from llmmw._call import Call
 from llmmw._explain import Spent, spent_in
-from llmmw._journal import Journal, plus
+from llmmw._journal import LiveJournal, plus
 from llmmw._ledger import CacheHit
 from llmmw._request import Generate, Request, generate_of
 from llmmw._response import Response
@@ -157,7 +157,7 @@ class Items:
         ordered: bool,
         errors: Literal["raise", "yield"],
         progress: Callable[[Progress], None] | None,
-        journal: Journal | None,
+        journal: LiveJournal | None,
     ) -> None:
         if type(concurrency) is not int or concurrency < 1:
             raise BadRequest(f"concurrency={concurrency!r}: expected a whole number from 1 on")

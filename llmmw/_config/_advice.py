@@ -5,8 +5,6 @@ Each rule is a function over the layers; `RULES` has them by their names.
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import prod
 from typing import Any
@@ -15,11 +13,11 @@ import attrs
 
 from llmmw._chain import Middleware
 from llmmw._config._accounts import Account, accounts_of, layers_in, targets_of
+from llmmw._config._advice_keys import no_key, provider_not_ready, readable_key
 from llmmw._config._file import Config
 from llmmw._config._subject import Found, Stacked, Subject, bound_of
 from llmmw._config._write import name_of
 from llmmw._plugins import Plugins
-from llmmw._secret import Secret
 from llmmw.policies import (
     Balance,
     Batch,
@@ -285,38 +283,6 @@ def _layer_twice(subject: Subject) -> Found:
             yield f"{one} is the same as {before[0]}", [before[0], one]
 
 
-def _provider_not_ready(subject: Subject) -> Found:
-    """A provider that is used can't be used here."""
-    for one in subject.accounts:
-        if one.state != "ready":
-            yield f"the provider {one.name!r} is {one.state}: {one.reason}", []
-
-
-def _no_key(subject: Subject) -> Found:
-    """The key of a provider is not where it should be."""
-    for one in subject.accounts:
-        for where in one.lacking:
-            yield f"the key of the provider {one.name!r} is not there: {where}", []
-
-
-def _readable_key(subject: Subject) -> Found:
-    """A key stands in a file that others than its owner can read."""
-    path = subject.config.path
-    held = [name for name, o in subject.config.options.items() if _has_secret(o)]
-    if not held or path is None or os.name != "posix":
-        return
-    if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
-        yield (
-            f"{path} has the key of {', '.join(held)}, and others can read it: chmod 600, "
-            'or say "env:NAME" or "file:PATH"',
-            [],
-        )
-
-
-def _has_secret(options: Mapping[str, Any]) -> bool:
-    return any(isinstance(given, Secret) for given in options.values())
-
-
 RULES: Mapping[str, Callable[[Subject], Found]] = {
     "nested-attempts": _nested_attempts,
     "no-total": _no_total,
@@ -333,9 +299,9 @@ RULES: Mapping[str, Callable[[Subject], Found]] = {
     "same-target": _same_target,
     "hedge-nowhere-else": _hedge_nowhere_else,
     "layer-twice": _layer_twice,
-    "provider-not-ready": _provider_not_ready,
-    "no-key": _no_key,
-    "readable-key": _readable_key,
+    "provider-not-ready": provider_not_ready,
+    "no-key": no_key,
+    "readable-key": readable_key,
 }
 
 

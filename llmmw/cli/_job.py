@@ -14,7 +14,7 @@ import orjson
 import trio
 
 from llmmw._job_file import JobFile
-from llmmw._journal import Journal
+from llmmw._journal import AnotherInput, LiveJournal
 from llmmw._store import StoreError
 from llmmw.cli._mapping import Run, Wanted, told
 from llmmw.cli._meter import Meter, several
@@ -29,7 +29,7 @@ __all__ = ["map_into_file"]
 
 def map_into_file(wanted: Wanted, name: str, source: IO[bytes], path: Path) -> int:
     """Answer the rows that have no answer yet, and write them all; the exit status."""
-    journal = Journal(f"{path}.journal", retry_failed=wanted.retry_failed)
+    journal = LiveJournal(f"{path}.journal", retry_failed=wanted.retry_failed)
     letters = wanted.dead_letters or path.parent / f"{path.stem}.dead.jsonl"
     _check(wanted, source, journal.path, path, letters)
     table = wanted.table(name, source)
@@ -67,7 +67,7 @@ class Job:
     wanted: Wanted
     table: Table
     total: int
-    journal: Journal
+    journal: LiveJournal
     file: JobFile
     path: Path
     letters: Path
@@ -91,6 +91,8 @@ class Job:
         except KeyboardInterrupt:
             self._write()
             raise Interrupted(self._kept()) from None
+        except AnotherInput:
+            raise  # the dead letters would have its rows
         except BaseException:
             self._write()
             wanted.say(self._kept())

@@ -8,6 +8,7 @@ this process. What blocks runs in threads, so many at once.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -108,6 +109,8 @@ async def batched(
     for name, number in (("max_size", max_size), ("threads", threads)):
         if type(number) is not int or number < 1:
             raise ConfigError(f"batched({name}={number!r}): expected a whole number from 1 on")
+    if not isinstance(max_wait, (int, float)) or not 0 <= max_wait < math.inf:
+        raise ConfigError(f"batched(max_wait={max_wait!r}): expected seconds from 0 on")
     name = f"batched(max_size={max_size})"
     limits = Limits(max_size, 0, max_wait)
     limiter = trio.CapacityLimiter(threads)

@@ -257,11 +257,8 @@ def _prepare(db: sqlite3.Connection, path: Path, *, read_only: bool) -> None:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute("PRAGMA journal_size_limit = 67108864")
-        db.execute("BEGIN IMMEDIATE")
-        with _committed(db):
-            if not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                for statement in _SCHEMA.split(";"):
-                    db.execute(statement)
+        if not tables:
+            _create(db)
     (application,) = db.execute("PRAGMA application_id").fetchone()
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if application != _APPLICATION:
@@ -274,6 +271,14 @@ def _prepare(db: sqlite3.Connection, path: Path, *, read_only: bool) -> None:
             error = sqlite3.DatabaseError(found.splitlines()[-1])
             error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
             raise error
+
+
+def _create(db: sqlite3.Connection) -> None:
+    db.execute("BEGIN IMMEDIATE")
+    with _committed(db):
+        if not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            for statement in _SCHEMA.split(";"):
+                db.execute(statement)
 
 
 @contextmanager

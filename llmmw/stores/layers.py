@@ -16,7 +16,16 @@ import attrs
 import trio
 
 from llmmw._cache_events import StoreFailed
-from llmmw._store import GivenStore, Store, Stored, StoreError, check_given, name_of_store, opened, shown
+from llmmw._store import (
+    GivenStore,
+    Store,
+    Stored,
+    StoreError,
+    check_given,
+    name_of_store,
+    opened,
+    shown,
+)
 from llmmw._tasks import Host
 
 __all__ = ["Layers"]

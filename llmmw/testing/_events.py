@@ -9,7 +9,6 @@ from itertools import pairwise
 from llmmw._deltas import Delta, PartStart
 from llmmw._ledger import (
     CacheHit,
-    CacheStored,
     CircuitChanged,
     FlightJoined,
     FlightStarted,
@@ -33,7 +32,7 @@ from llmmw.policies import (
     Timeout,
 )
 from llmmw.testing._calls import CallTrace, Entry, Told
-from llmmw.testing._laws_cache import Cached, caches
+from llmmw.testing._events_cache import about_caches, of_caches
 from llmmw.testing._trace import Group, Trace
 
 __all__ = ["EVENTS", "about", "events_of", "joined"]
@@ -121,7 +120,7 @@ def about(trace: Trace) -> set[str]:
     if engines:
         found.add("engine")
         found |= _about_resuming(trace)
-    found.update(_about_caches(trace))
+    found.update(about_caches(trace))
     if trace.world.unable and (found & {"Fallback", "Hedge", "Balance"}):
         found.add("unable")
     if any(engine.budget for engine in engines):
@@ -129,17 +128,6 @@ def about(trace: Trace) -> set[str]:
     if len(trace.calls) == 1 and trace.calls[0].caller.mode == "listen" and not trace.shares:
         found.add("listener")
     return found
-
-
-def _about_caches(trace: Trace) -> Iterator[str]:
-    for cached in caches(trace):
-        yield "Cache outside"
-        if cached.cache.coalesce:
-            yield "Cache coalesces"
-        if cached.cache.ttl is not None:
-            yield "Cache ages"
-        if cached.cache.stale_while_revalidate:
-            yield "Cache revalidates"
 
 
 def _about_resuming(trace: Trace) -> set[str]:
@@ -160,8 +148,7 @@ def events_of(trace: Trace) -> set[str]:
             if entry.depth < trace.bottom:
                 found.update(_of_layer(trace, call, entry))
     found.update(_of_attempts(trace))
-    for cached in caches(trace):
-        found.update(_of_cache(cached))
+    found.update(of_caches(trace))
     if any(isinstance(layer, Coalesce) for layer in trace.stack):
         found.update(_of_flights(trace))
     return found
@@ -324,10 +311,10 @@ def _of_rate(entry: Entry) -> Iterator[str]:
 def joined(trace: Trace) -> bool:
     """Whether calls shared a flight, or the answer that a cache has kept."""
     some = sum(isinstance(layer, (Cache, Coalesce)) for layer in trace.stack)
-    # Of one flight in another, the inner one may go a step further before that hears of it.
-    return some > 1 or some > 0 and any(
-        isinstance(event, (CacheHit, FlightJoined)) for call in trace.calls for event in call.events
-    )
+    if some != 1:  # of one flight in another the inner one may go on a step before that hears of it
+        return some > 1
+    events = (event for call in trace.calls for event in call.events)
+    return any(isinstance(event, (CacheHit, FlightJoined)) for event in events)
 
 
 def _of_guard(entry: Entry) -> Iterator[str]:
@@ -337,18 +324,6 @@ def _of_guard(entry: Entry) -> Iterator[str]:
             yield "guarded told"
         if isinstance(entry.error, ListenerFailed):
             yield "guard raised"
-
-
-def _of_cache(cached: Cached) -> Iterator[str]:
-    for event in cached.events:
-        if isinstance(event, CacheStored):
-            yield "stored"
-        elif isinstance(event, CacheHit):
-            yield "hit"
-            if event.stale == "revalidate":
-                yield "asked anew"
-        elif isinstance(event, FlightJoined):
-            yield "missed together"
 
 
 def _of_flights(trace: Trace) -> Iterator[str]:

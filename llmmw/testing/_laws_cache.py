@@ -229,6 +229,7 @@ def law_117(trace: Trace) -> None:
     """While an answer is fresh the same is not asked again."""
     for cached in caches(trace):
         fresh = cached.cache.ttl
+        anew = {id(call.top): call.by for call in cached.refreshes()}
         for answer in cached.answers:
             gave = [v.target for v in answer.below() if not v.children and v.outcome == "ok"]
             if not gave or gave[-1] != answer.target:
@@ -236,7 +237,8 @@ def law_117(trace: Trace) -> None:
             for other in cached.went:
                 later = answer.ended_order < other.opened_order
                 within = fresh is None or other.opened <= answer.ended + fresh
-                came = other.parent is not None and other.parent.opened_order > answer.ended_order
+                asker = other.parent or anew.get(id(other))
+                came = asker is not None and asker.opened_order > answer.ended_order
                 again = later and within and came and _same(answer, other)
                 demand("L117", not again, "asked again though it is fresh")
 

@@ -11,7 +11,7 @@ import attrs
 from llmmw._budget import Budget
 from llmmw._chain import Middleware
 from llmmw._ledger import Event
-from llmmw.policies import Attempts, Hedge, RateLimit, Timeout
+from llmmw.policies import Attempts, Concurrency, Hedge, RateLimit, Timeout
 from llmmw.sim import Script
 from llmmw.testing._laws import demand
 from llmmw.testing._laws_hedge import law_35

@@ -13,8 +13,8 @@ import orjson
 import trio
 
 from llmmw._call import Call
-from llmmw._deltas import Fold
 from llmmw._capabilities import Capabilities
+from llmmw._deltas import Fold
 from llmmw._request import Generate
 from llmmw._response import Generation
 from llmmw._tasks import open_nursery

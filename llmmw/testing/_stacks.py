@@ -200,7 +200,7 @@ def _slot(eighths: int, parts: tuple[Part, ...]) -> st.SearchStrategy[Part | Non
 
 
 _drawn = st.tuples(*(_slot(*slot) for slot in _SLOTS))
-_anywhere = ((at, one) for at in (0, 1, 2) for one in (*_PASSING, _CACHES[0]))
+_anywhere = (*((at, one) for at in (0, 1, 2) for one in _PASSING), (1, _CACHES[0]), (3, _CACHES[0]))
 _between = st.sampled_from((*[None] * 9, *_anywhere))
 
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 import trio
 import trio.testing
 
-__all__ = ["run_virtual", "seed_schedule"]
+__all__ = ["StopAt", "run_virtual", "seed_schedule"]
 
 T = TypeVar("T")
 
@@ -37,3 +37,17 @@ def seed_schedule(seed: int) -> None:
     inner = vars(_run)  # trio has no other door to it
     inner["_ALLOW_DETERMINISTIC_SCHEDULING"] = True
     inner["_r"].seed(seed)
+
+
+class StopAt(trio.abc.Instrument):
+    """Counts the steps of the scheduler, and calls `stop` before one of them."""
+
+    def __init__(self, step: int, stop: Callable[[], None]) -> None:
+        self.step = step
+        self.steps = 0
+        self._stop = stop
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.steps += 1
+        if self.steps == self.step:
+            self._stop()

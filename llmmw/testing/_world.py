@@ -27,7 +27,7 @@ from llmmw.sim import Fault, Script, SimulatedProvider
 from llmmw.testing._subject import MakeStack, Subject, maker_of
 from llmmw.testing._trace import CallTrace, Entry, Told, Trace
 from llmmw.testing._unasked import Unasked
-from llmmw.testing._virtual import run_virtual
+from llmmw.testing._virtual import StopAt, run_virtual
 
 __all__ = ["TARGETS", "Caller", "Fault", "MakeStack", "Tired", "World", "run_world"]
 
@@ -132,20 +132,6 @@ class _Even(random.Random):
 _here: contextvars.ContextVar[Entry | None] = contextvars.ContextVar("entry", default=None)
 
 
-class _StopAt(trio.abc.Instrument):
-    """Counts the steps of the scheduler, and calls `stop` before one of them."""
-
-    def __init__(self, step: int, stop: Callable[[], None]) -> None:
-        self.step = step
-        self.steps = 0
-        self._stop = stop
-
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        self.steps += 1
-        if self.steps == self.step:
-            self._stop()
-
-
 class _Run:
     def __init__(
         self,
@@ -165,7 +151,7 @@ class _Run:
         self.unasked = Unasked()
         self.scopes = [trio.CancelScope() for _ in world.callers]
         self.probes = probes
-        self.stop_at = _StopAt(step, lambda: self.stop(0))
+        self.stop_at = StopAt(step, lambda: self.stop(0))
         self.provider = world.provider()
 
     def next(self) -> int:

@@ -193,6 +193,20 @@ def test_what_failed_goes_to_the_dead_letters_and_is_asked_again_when_that_is_wa
     assert not letters.exists()
 
 
+def test_another_input_writes_nothing(run: Run, tmp_path: Path) -> None:
+    rows = [{"prompt": "fail"}, {"prompt": "say x"}]
+    source = write_rows(tmp_path / "in.jsonl", *rows)
+    assert run("map", source, "-o", "out.jsonl", "-m", "t:x").returncode == 1
+    (tmp_path / "out.jsonl").unlink()
+    (tmp_path / "out.dead.jsonl").unlink()
+    write_rows(source, {"prompt": "fail"}, {"prompt": "say y"})
+    assert run("map", source, "-o", "out.jsonl", "-m", "t:x").returncode == 2
+    assert not [*tmp_path.glob("out*.jsonl")]
+    write_rows(source, *rows)
+    assert run("map", source, "-o", "out.jsonl", "-m", "t:x").returncode == 1
+    assert rows_of(tmp_path / "out.dead.jsonl")[0]["row"] == rows[0]
+
+
 def test_dead_letters_go_where_they_are_told_to(run: Run, tmp_path: Path) -> None:
     source = write_rows(tmp_path / "in.jsonl", {"prompt": "fail"})
     run("map", source, "-o", "out.jsonl", "-m", "t:x", "--dead-letters", "lost.jsonl")

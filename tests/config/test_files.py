@@ -181,7 +181,10 @@ def test_a_plain_class_of_a_plugin_needs_nothing_more(load: Load) -> None:
 STACK = "[[stack]]\nuse = "
 WRONG = [
     ('modle = "a:b"', "f.toml: unknown key 'modle'; did you mean 'model'?"),
-    ("xyzzy = 1", "f.toml: unknown key 'xyzzy'; known are model, stack, capabilities, prices, providers"),
+    (
+        "xyzzy = 1",
+        "f.toml: unknown key 'xyzzy'; known are model, stack, capabilities, prices, providers",
+    ),
     ('model = "gpt"', 'f.toml: model = "gpt": expected "provider:model"'),
     ("model = 5", 'f.toml: model = 5: expected "provider:model"'),
     ("stack = 5", "f.toml: stack = 5: expected tables: [[stack]], each with its use"),

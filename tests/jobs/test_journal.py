@@ -166,12 +166,10 @@ async def test_rows_may_be_added_and_left_out_at_the_end(tmp_path: Path) -> None
 async def test_a_journal_is_for_one_map_at_a_time(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "job")
     async with client(Noting()) as here, here.map(["hold"], journal=journal) as _:
-        with pytest.raises(ConfigError, match="in use already"):
-            async with here.map(["a"], journal=journal):
-                pass
-        with pytest.raises(ConfigError, match="another run uses the journal"):
-            async with here.map(["a"], journal=tmp_path / "job"):
-                pass
+        for other in (journal, tmp_path / "job"):
+            with pytest.raises(ConfigError, match="another run uses the journal"):
+                async with here.map(["a"], journal=other):
+                    pass
     assert len(await answers(Noting(), ["a"], journal)) == 1
 
 

@@ -55,9 +55,13 @@ KILLERS = {
     59: "who_has_failed_is_asked_again",
     60: "what_was_cut_short_lowers_the_estimate",
     61: "a_target_that_goes_takes_its_calls_along",
+    62: "a_partial_answer_is_kept",
     63: "late_ones_are_told_from_now_on",
     64: "the_end_is_not_waited_for",
     65: "joins_a_flight_that_has_ended",
+    67: "a_hit_asks_all_the_same",
+    68: "every_stale_hit_asks_anew",
+    69: "nothing_is_too_old",
     70: "one_error_for_all",
     71: "a_slow_waiter_slows_the_others",
     77: "gate_forgets_the_order",
@@ -91,6 +95,9 @@ KILLERS = {
     112: "a_failing_check_rejects",
     113: "not_rewritten_in_errors",
     114: "who_can_not_serve_is_asked",
+    115: "tenants_are_one",
+    116: "each_asks_for_itself",
+    117: "nothing_is_kept",
 }
 
 UNPROVEN: dict[int, str] = {}
@@ -121,5 +128,9 @@ CORRECTED = """
 - **L26**, **L77** (a reply is that of one attempt, and names its target) speak of answers that were
   not continued; one that was names the target of its beginning, as what was told does.
 - **L96** speaks of attempts that share no flight: of two that do, both are told the same.
+- **L107** (a cut that nobody heard is like a host that is busy) does not speak of an adaptive limit
+  inside, to which the two are different things.
+- **L3**, and all that speaks of attempts: of one flight in another (`[Coalesce(), Cache(), …]`) the
+  inner one may begin another attempt in the instant in which the outer one ends.
 - **L8**: the last attempt on the first target is the last that was started, not the last to end.
 """

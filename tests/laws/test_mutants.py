@@ -16,6 +16,7 @@ from llmmw.testing._table import TABLE, breaches
 from tests.laws.examples import EXAMPLES
 from tests.laws.killers import KILLERS, UNPROVEN
 from tests.laws.mutants import MUTANTS
+from tests.laws.mutants_cache import CACHE_MUTANTS
 from tests.laws.stacks import STACKS
 from tests.policies import flight_mutants, flights
 
@@ -26,6 +27,7 @@ BATCHES = 6
 """How often further worlds are drawn for a mutant that has not been met so far."""
 
 KILLED = {law: name for law, name in KILLERS.items() if law in TABLE}
+"""Those of caches are tried in `tests/policies/test_cache_laws.py`."""
 COMPARED = {law: name for law, name in KILLERS.items() if law in PAIRS and law not in TABLE}
 
 
@@ -132,7 +134,7 @@ def test_each_law_kills_a_mutant_or_is_known_to_kill_none():
     every = {*TABLE, *PAIRS}
     assert every - {*KILLERS} - {*UNPROVEN} == set(), "laws without a mutant"
     assert {*KILLERS} & {*UNPROVEN} == set()
-    known = {*MUTANTS, *flight_mutants.MUTANTS}
+    known = {*MUTANTS, *CACHE_MUTANTS, *flight_mutants.MUTANTS}
     assert {*KILLERS.values()} <= known
 
 

@@ -131,7 +131,7 @@ async def test_a_partial_has_all_that_came(mock: Mock, dialect: Dialect, kind: s
 async def test_a_stream_that_falls_silent_is_left_and_asked_for_again(
     mock: Mock, dialect: Dialect
 ) -> None:
-    limit = Timeout(idle=0.2, stream=True)
+    limit = Timeout(idle=1.0, stream=True)
     mock.fault("stall", dialect.before + 3, stall_seconds=60)
     async with dialect.client(mock, limit) as client:
         with pytest.raises(DeadlineExceeded) as caught:

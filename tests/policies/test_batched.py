@@ -2,6 +2,7 @@
 
 import contextvars
 import functools
+import math
 import threading
 
 import pytest
@@ -205,7 +206,16 @@ async def test_who_leaves_harms_nobody():
     assert found == [1]
 
 
-@pytest.mark.parametrize("options", [{"max_size": 0}, {"max_size": 2, "threads": 0}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_size": 0},
+        {"max_size": 2, "threads": 0},
+        {"max_size": 2, "max_wait": -1},
+        {"max_size": 2, "max_wait": math.nan},
+        {"max_size": 2, "max_wait": "1s"},
+    ],
+)
 async def test_options(options):
     with pytest.raises(ConfigError, match=r"batched\("):
         async with batched(Doubles(), **options):

@@ -582,7 +582,7 @@ async def test_the_answer_to_another_question_is_kept_as_nobodys():
     busy = Script(pieces=(), error=Fault("busy"))
     patch = {"model": "sim:b", "max_output_tokens": 3}
     cache = Cache()
-    provider, client = client_of(cache, busy, b=["cut sho", "whole"], inside=[Fallback(patch)])
+    _, client = client_of(cache, busy, b=["cut sho", "whole"], inside=[Fallback(patch)])
     async with client:
         assert (await client.ask("hello")).text == "cut sho"
         assert (await client.ask("hello", model="sim:b")).text == "whole"

@@ -209,7 +209,8 @@ async def test_it_closes_though_another_process_holds_the_file(path, monkeypatch
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with trio.fail_after(10):  # a writer waits three times as long while nobody is in a hurry
-        await write(path, b=b"2")
+        async with open_host() as host:
+            await (await opened(host, SqliteStore(path))).put("b", b"2")
     other.execute("ROLLBACK")
     other.close()
     assert "1 entries are lost: database is locked" in caplog.text
