@@ -20,7 +20,7 @@ The map. Imports run downward only; `pyproject.toml` has it as a contract that t
     values     _deltas, _request, _tools, _output, _response, _messages, _parts, _functions,
                _typed, _strict, _schema, _schema_grammar, _gbnf, _prices, _capabilities,
                _abilities, _explain, _ledger, _events, _cache_events, _batch_events,
-               _batch_api_events, _together, _record, _plain, _secret, errors
+               _batch_api_events, _together, _record, _record_types, _plain, _secret, errors
 """
 
 from importlib import import_module

@@ -136,7 +136,8 @@ class JobFile:
         # One statement for all: between two, a busy event loop may hold the interpreter for 5 ms.
         marks = ", ".join([f"({', '.join('?' * len(row))})" for row in rows])
         values = [value for row in rows for value in row]
-        self._db.execute(f"INSERT OR REPLACE INTO {table} VALUES {marks}", values)
+        statement = f"INSERT OR REPLACE INTO {table} VALUES {marks}"  # noqa: S608 (names of ours)
+        self._db.execute(statement, values)
 
     def clear(self) -> None:
         """Forget all."""
@@ -193,6 +194,7 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
     db.execute("PRAGMA locking_mode = EXCLUSIVE")
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = NORMAL")
+    db.execute("PRAGMA wal_autocheckpoint = 4000")  # each waits for the disk
     if not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
     (application,) = db.execute("PRAGMA application_id").fetchone()

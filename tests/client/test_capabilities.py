@@ -161,6 +161,13 @@ def test_a_row_can_say_all_that_a_provider_can(can: Capabilities) -> None:
     assert said.over(Capabilities()) == can
 
 
+def test_a_row_leaves_what_has_no_word_with_what_it_belongs_to() -> None:
+    told = Capabilities(kinds=frozenset({Generate, Together}))
+    assert Together in (Ability.of("x:y", {"output_limit": 9}, "here").over(told).kinds or ())
+    without = Ability.of("x:y", {"cannot": ["generate"], "can": ["embed"]}, "here").over(told)
+    assert without.kinds == {Embed}
+
+
 def test_the_closest_row_counts() -> None:
     rows = {"x:*": {}, "x:abc*": {"can": ["n"]}, "x:a*": {}, "x:ab": {}, "*:ab": {}}
     table = abilities_of(rows)
