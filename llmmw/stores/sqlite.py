@@ -43,6 +43,7 @@ _TOUCH = 3600
 _MOST_WAITING = 64 * 2**20
 _MOST_AT_ONCE = 500
 _TRIM_EVERY = 1000
+_inherited: list[object] = []
 _log = logging.getLogger("llmmw.store")
 
 
@@ -95,6 +96,8 @@ class SqliteStore:
     _healing: trio.Lock = attrs.field(factory=trio.Lock, init=False, repr=False)
     _turn: trio.Lock = attrs.field(factory=trio.Lock, init=False, repr=False)
     _counts: dict[str, int] = attrs.field(init=False, repr=False)
+    _process: int = attrs.field(default=0, init=False, repr=False)
+    """Where it was opened."""
 
     def __attrs_post_init__(self) -> None:
         self._front = Lru(100_000, self.memory)
@@ -108,7 +111,10 @@ class SqliteStore:
             StoreError: if the file is something else, or the store is open already.
         """
         if self._database is not None:
-            raise StoreError(f"{self.path} is open already")
+            if self._process == os.getpid():
+                raise StoreError(f"{self.path} is open already")
+            self._forget_parent()
+        self._process = os.getpid()
         self._host, self._thread = host, trio.CapacityLimiter(1)
         await self._connect()
         try:
@@ -123,6 +129,13 @@ class SqliteStore:
         finally:
             with trio.CancelScope(shield=True):
                 await self._close()
+
+    def _forget_parent(self) -> None:
+        """What a forked process has of its parent's: no connection may be used there, or closed."""
+        _inherited.append(self._database)
+        self._database, self._front = None, Lru(100_000, self.memory)
+        self._waiting, self._written, self._news = _Waiting(), _Waiting(), trio.Event()
+        self._turn, self._healing = trio.Lock(), trio.Lock()
 
     async def _connect(self) -> None:
         opening = self.path, self.read_only

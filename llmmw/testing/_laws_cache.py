@@ -126,7 +126,9 @@ def law_62(trace: Trace) -> None:
     for cached in caches(trace):
         for record in cached.kept():
             whole = [e.response for e in cached.answers if e.call.tenant == record.tenant]
-            demand("L62", record.answer in whole, f"{record.answer!r} was never answered")
+            kept = record.answer
+            allowed = isinstance(kept, LLMError) and cached.cache.negative > 0
+            demand("L62", allowed or kept in whole, f"{kept!r} was never answered")
             if record.deltas is not None and isinstance(record.answer, Generation):
                 told = _folded(record.deltas)
                 demand("L62", told == record.answer.message, f"{told!r} would be told")
@@ -136,7 +138,9 @@ def law_62(trace: Trace) -> None:
             for event in entry.call.ledger.events
             if isinstance(event, CacheStored)
         }
-        demand("L62", len(stored) <= len(cached.answers), "more was stored than answered")
+        ended = [e for e in cached.went if isinstance(e.error, LLMError)]
+        most = len(cached.answers) + (len(ended) if cached.cache.negative else 0)
+        demand("L62", len(stored) <= most, "more was stored than answered")
 
 
 def law_67(trace: Trace) -> None:

@@ -91,6 +91,10 @@ def law_31(trace: Trace) -> None:
         for attempt in hedges if not isinstance(hedge.delay, str) else ():
             assert not isinstance(hedge.delay, str)
             alive = group.alive(attempt.opened_order) + _losers(group, attempt)
+            # Decided on beside others that ended in that instant.
+            before = [a for a in group.attempts if a.opened_order < attempt.opened_order]
+            gone = [a for a in before if a.ended == attempt.opened]
+            alive = alive or [a for a in gone if _sent(group.call, a) < math.inf]
             talks = [a for a in alive if _first(a) < attempt.opened]
             demand("L31", not talks, "a hedge beside an attempt that has content")
             sent = [_sent(group.call, a) for a in alive]

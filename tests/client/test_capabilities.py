@@ -37,10 +37,11 @@ from llmmw import (
     load_config,
     to_toml,
 )
-from llmmw._abilities import Abilities, abilities_of, row_of
+from llmmw._abilities import Abilities, Ability, abilities_of, row_of
 from llmmw._deltas import Fold
 from llmmw._listen import ResponseBuilder
 from llmmw._request import parameter_names
+from llmmw._together import Together
 from llmmw.errors import (
     ConfigError,
     NotFound,

@@ -159,7 +159,7 @@ def test_cancelled_at_every_step_of_a_call_that_is_all_of_it(scripts, mode):  # 
 
 def test_every_law_is_checked_somewhere():
     known = {*TABLE, *PAIRS, *CORES}
-    assert set(range(1, 118)) - known == set()
+    assert set(range(1, 118)) - known == {108, 109}  # which no law has
     for law in TABLE.values():
         assert law.statement, law.number
         assert law.event, f"{law.name} has no event"

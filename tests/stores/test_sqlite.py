@@ -217,6 +217,22 @@ async def test_it_closes_though_another_process_holds_the_file(path, monkeypatch
     assert await read(path, "a") == [b"1"]
 
 
+async def test_a_forked_process_opens_it_anew(path, monkeypatch):
+    store = SqliteStore(path)
+    async with open_host() as parent:
+        await (await opened(parent, store)).put("a", b"1")
+        await store.flush()
+        parent_s, parent_id = store._database, os.getpid()
+        monkeypatch.setattr(module.os, "getpid", lambda: parent_id + 1)
+        async with open_host() as child:
+            found = await opened(child, store)
+            assert store._database is not parent_s
+            assert (await found.get("a")).value == b"1"
+            await found.put("b", b"2")
+        assert parent_s.read("b")[0] == b"2"  # it was not closed
+        store._database = parent_s
+
+
 async def test_a_key_that_is_none_ends_no_store(path, caplog):
     async with open_host() as host:
         store = await opened(host, SqliteStore(path))
