@@ -70,7 +70,7 @@ def find(module: str, name: str) -> Found | None:
 
 def code(node: ast.AST) -> str:
     """An expression as text, with the house's quotes."""
-    return re.sub(r"'([^'\"\\]*)'", r'"\1"', ast.unparse(node))
+    return re.sub(r"'([^'\"\\]*)'", r'"\1"', ast.unparse(node)).replace(" ** ", "**")
 
 
 def named(module: str, name: str) -> Found:

@@ -5,8 +5,8 @@ The map. Imports run downward only; `pyproject.toml` has it as a contract that t
     faces      cli | testing               how people hold it
     bridges    sync | aio, _bridge         for plain and for asyncio programs
     above      sim                         a simulated provider, simulated worlds
-    client     _client, _client_batches, _client_map, _arguments, _stream, _map, _journal, _job_file,
-               _router, _stack
+    client     _client, _client_batches, _client_map, _arguments, _stream, _map, _journal,
+               _job_file, _router, _stack
     config     _config                     files, accounts, what is doubtful about a stack
     plugins    plugin, _plugins, _own, _hookspecs             find, load, list; the authors' door
     policies   policies | stores | wire    one idea a file; the kit of providers over HTTP

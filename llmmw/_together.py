@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import attrs
@@ -35,9 +36,13 @@ class Together(Request):
         return super().replace(**changes)
 
 
+def _several(answers: Iterable[Response | LLMError]) -> tuple[Response | LLMError, ...]:
+    return tuple(answers)
+
+
 @attrs.frozen(kw_only=True)
 class Answers(Response):
     """What came back for a `Together`. Its usage is that of all."""
 
-    answers: tuple[Response | LLMError, ...] = attrs.field(converter=tuple)
+    answers: tuple[Response | LLMError, ...] = attrs.field(converter=_several)
     """One for each request, in their order: its answer, or why it has none."""
