@@ -101,7 +101,8 @@ class SimulatedProvider(Provider):
         self.live += 1
         outcome = "cancelled"
         try:
-            if self.greets and call.listener is not None:
+            reached = getattr(script.error, "kind", "") != "shed"
+            if self.greets and reached and call.listener is not None:
                 await call.listener(ResponseStart(model=model, provider=self.name))
             response = await self._answer(call, script, number)
             outcome = "ok"

@@ -100,6 +100,10 @@ def caches(trace: Trace) -> Iterator[Cached]:
             yield Cached(layer, trace, depth)
 
 
+def _balances(trace: Trace) -> bool:
+    return any(isinstance(layer, Balance) for layer in trace.stack)
+
+
 def _same(one: Entry, other: Entry) -> bool:
     """Whether both ask the same of one target for one tenant."""
     return (
@@ -203,7 +207,7 @@ def law_115(trace: Trace) -> None:
     the same question, of the same tenant."""
     for cached in caches(trace):
         visits = [v for c in trace.calls for v in trace.visits(c) if v.outcome == "ok"]
-        balanced = any(isinstance(layer, Balance) for layer in trace.stack)
+        balanced = _balances(trace)
         for hit in cached.hits():
             given = hit.entry.response
             if isinstance(given, Generation) and not trace.rewrites and not balanced:
@@ -231,7 +235,7 @@ def law_116(trace: Trace) -> None:
 
 def law_117(trace: Trace) -> None:
     """While an answer is fresh the same is not asked again."""
-    for cached in caches(trace):
+    for cached in () if _balances(trace) else caches(trace):  # who gave it, is not to be seen then
         fresh = cached.cache.ttl
         anew = {id(call.top): call.by for call in cached.refreshes()}
         for answer in cached.answers:

@@ -407,7 +407,9 @@ def without_heading(names: Iterable[str]) -> list[str]:
 
 def core_names() -> set[str]:
     """What `llmmw plugins` prints of the core."""
-    return {one.name for one in Plugins().listing() if one.distribution == "llmmw"}
+    listing = [one for one in Plugins().listing() if one.distribution == "llmmw"]
+    classes = {"memory": "MemoryStore", "sqlite": "SqliteStore"}
+    return {classes.get(one.name, one.name) for one in listing}
 
 
 def variables() -> set[str]:
