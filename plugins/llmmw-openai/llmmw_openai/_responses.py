@@ -140,7 +140,7 @@ class Listening:
             whole = object_in(reply, await reply.read())
             if whole.get("status") == "failed":
                 raise self._failed(reply, whole)
-            if whole.get("status") in {"queued", "in_progress"}:
+            if text_of(whole.get("status")) in {"queued", "in_progress"}:
                 await self._not_yet(whole)
             await self.answer.end(whole)
             self.over = True

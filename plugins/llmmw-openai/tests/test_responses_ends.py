@@ -60,6 +60,12 @@ async def test_a_response_that_is_not_done_is_none(wire, status):
     assert (caught.value.partial.text, caught.value.partial.id) == ("Hel", "resp-1")
 
 
+@pytest.mark.parametrize("status", [["queued"], {"queued": True}, 7])
+async def test_a_status_that_is_no_word_is_none_of_an_unfinished_response(wire, status):
+    told = await ask(wire, wire.whole(wire.response([message("Hello")], status)))
+    assert told.text == "Hello"
+
+
 async def test_a_refusal_is_no_answer(wire):
     item = {"type": "message", "id": "m", "content": [{"type": "refusal", "refusal": "No."}]}
     events = [
