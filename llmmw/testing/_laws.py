@@ -107,8 +107,10 @@ def law_05(trace: Trace) -> None:
                 # A flight, and what goes on beside the attempt that heard of it, hear of it in the
                 # same instant, but their tasks may run first.
                 beside = any(e.call.attempt.reason == "hedge" for e in group.call.entries)
-                gone = (begun < one.done_order < group.entry.ended_order for one in calls)
-                by_hand |= trace.shares and any(gone)
+                left = [one for one in calls if begun < one.done_order]
+                gone = any(one.done_order < group.entry.ended_order for one in left)
+                gone |= any(one.done == group.entry.ended for one in left)
+                by_hand |= trace.shares and gone
                 tied = any(wait.time == one.stopped for one in calls)
                 by_hand |= (trace.shares or beside) and tied
                 cut = by_hand or restarted or group.call.lost(group.entry) or _failed_beside(group)
