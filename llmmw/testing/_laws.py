@@ -239,7 +239,10 @@ def law_22(trace: Trace) -> None:
 
 def _fair(group: Group, order: int, last: Entry, attempt: Entry) -> None:
     possible = [o for o in group.possible(order) if o.reason == "retry"]
-    if not possible and any(one.stopped in {last.ended, attempt.opened} for one in group.callers):
+    gone = {one.stopped for one in group.callers}
+    if len(group.callers) > 1:
+        gone |= {one.done for one in group.callers}
+    if not possible and not gone.isdisjoint({last.ended, attempt.opened}):
         return  # its caller left in that instant, and the others of a flight go on
     opened = group.opened(order)
     ranks = {

@@ -47,10 +47,7 @@ class Trace:
     @property
     def shares(self) -> bool:
         """Whether calls may share flights, which run in tasks of their own."""
-        return any(
-            isinstance(layer, Coalesce) or (isinstance(layer, Cache) and layer.coalesce)
-            for layer in self.stack
-        )
+        return any(map(_shares, self.stack))
 
     @property
     def rewrites(self) -> bool:
@@ -74,7 +71,7 @@ class Trace:
                 entry,
                 call,
                 self.world,
-                self._sharers(call),
+                self._sharers(call, entry),
                 self._held(entry),
             )
             for call in self.calls
@@ -85,8 +82,9 @@ class Trace:
     def _held(self, entry: Entry) -> bool:
         return any(engine.hold_back and engine.depth < entry.depth for engine in self.engines)
 
-    def _sharers(self, call: CallTrace) -> Sequence[CallTrace]:
-        return self.calls if self.shares else (call,)
+    def _sharers(self, call: CallTrace, entry: Entry) -> Sequence[CallTrace]:
+        """Those who may wait for what an engine does: outside of all flights, its call alone."""
+        return self.calls if any(map(_shares, self.stack[: entry.depth])) else (call,)
 
     def happened(self) -> Counter[str]:
         """Which of the things that the laws are about did happen here, each counted once."""
@@ -94,6 +92,10 @@ class Trace:
         for call in self.calls:
             found |= _happened(self, call)
         return Counter(found)
+
+
+def _shares(layer: object) -> bool:
+    return isinstance(layer, Coalesce) or (isinstance(layer, Cache) and layer.coalesce)
 
 
 def _happened(trace: Trace, call: CallTrace) -> set[str]:
