@@ -83,8 +83,12 @@ class Trace:
         return any(engine.hold_back and engine.depth < entry.depth for engine in self.engines)
 
     def _sharers(self, call: CallTrace, entry: Entry) -> Sequence[CallTrace]:
-        """Those who may wait for what an engine does: outside of all flights, its call alone."""
-        return self.calls if any(map(_shares, self.stack[: entry.depth])) else (call,)
+        """Those who may wait for what an engine does: outside of all flights, its call alone; in
+        one, those who ask the same."""
+        asks = call.caller.asks
+        if not asks or not any(map(_shares, self.stack[: entry.depth])):
+            return (call,)
+        return [one for one in self.calls if one.caller.asks == asks]
 
     def happened(self) -> Counter[str]:
         """Which of the things that the laws are about did happen here, each counted once."""
