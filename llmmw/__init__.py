@@ -14,8 +14,8 @@ The map. Imports run downward only; `pyproject.toml` has it as a contract that t
     attempts   _history, _attempts, _resume, _budget   what policies see; one attempt; its cost
                _mailbox                    what goes between two threads
     chain      _provider, _administration, _chain, _gate, _listen, _map_text, _forced_tool, _edits,
-               _emulate, _forms, _serve, _tasks, _instrument, _store, _shared_buckets,
-                   _memory
+               _emulate, _forms, _serve, _tasks, _lifetime, _instrument, _store,
+               _shared_buckets, _memory
     call       _call                       one request in flight
     values     _deltas, _request, _tools, _output, _response, _messages, _parts, _functions,
                _typed, _strict, _schema, _schema_grammar, _gbnf, _prices, _capabilities,

@@ -157,10 +157,12 @@ def without(
     if request.unsupported != "drop" or "prompt" in lost:
         raise _refused(lost, request, can)
     lost = [*lost, *(n for one in lost for n in _BESIDE.get(one, ()) if _is_kept(n, request, lost))]
-    bare = {name: () if name in {"stop_sequences", "tools"} else None for name in lost}
+    bare: dict[str, object] = {
+        name: () if name in {"stop_sequences", "tools"} else None for name in lost
+    }
     warnings = [f"{target} can't honour {_named(name, request, can)}: dropped" for name in lost]
     if is_over:
-        bare["max_output_tokens"] = limit  # type: ignore[assignment]
+        bare["max_output_tokens"] = limit
         warnings.append(f"{target} can't honour max_output_tokens={asked}: lowered to {limit}")
     return request.replace(**bare), tuple(warnings)
 

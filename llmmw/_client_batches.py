@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar
@@ -156,13 +157,14 @@ class ClientFiles:
         return files
 
 
-class Administered:
+class Administered(ABC):
     """What a client has for it."""
 
     targets: tuple[str, ...]
 
+    @abstractmethod
     def _open(self) -> tuple[Router, Any]:
-        raise NotImplementedError
+        """The router, while the client is open."""
 
     @property
     def batches(self) -> ClientBatches:

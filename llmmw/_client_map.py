@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,16 +18,18 @@ from llmmw._response import Response
 __all__ = ["Mapped"]
 
 
-class Mapped:
+class Mapped(ABC):
     """What a client has for it."""
 
     targets: tuple[str, ...]
 
+    @abstractmethod
     def _call(self, request: Request) -> Call:
-        raise NotImplementedError
+        """A call of a request."""
 
+    @abstractmethod
     async def _answer(self, call: Call, timeout: float | None, kind: type[Any]) -> Any:
-        raise NotImplementedError
+        """What the stack answers."""
 
     @asynccontextmanager
     async def map(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ from llmmw._abilities import Abilities
 from llmmw._call import Call
 from llmmw._capabilities import Capabilities
 from llmmw._chain import Handler, chain
+from llmmw._lifetime import live
 from llmmw._plugins import Plugins
 from llmmw._prices import Price, Prices, built_in_prices
 from llmmw._provider import Provider
@@ -44,16 +44,6 @@ class _Open:
     provider: Provider
     ready: trio.Event = attrs.field(factory=trio.Event)
     life: Task[None] | None = None
-
-    async def live(self, host: Host) -> None:
-        lifetime = self.provider.open(host)
-        await lifetime.__aenter__()
-        try:
-            self.ready.set()
-            await trio.sleep_forever()
-        finally:
-            with trio.move_on_after(_CLEAN_UP, shield=True):
-                await lifetime.__aexit__(*sys.exc_info())
 
 
 @attrs.define(eq=False)
@@ -180,7 +170,7 @@ class Router:
 
     async def _live(self, name: str, opened: _Open) -> None:
         try:
-            await opened.live(self.host)
+            await live(opened.provider.open(self.host), opened.ready, _CLEAN_UP)
         finally:
             self._opened.pop(name, None)  # a failed opening is tried anew by the next call
             self._made.pop(name, None)

@@ -7,7 +7,6 @@ ready for use, one for all policies of a host that mean the same.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 import attrs
 import trio
 
+from llmmw._lifetime import live
 from llmmw.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -125,16 +125,6 @@ class _Open:
     ready: trio.Event = attrs.field(factory=trio.Event)
     life: Task[None] | None = None
 
-    async def live(self, host: Host) -> None:
-        lifetime = self.store.open(host)
-        await lifetime.__aenter__()
-        try:
-            self.ready.set()
-            await trio.sleep_forever()
-        finally:
-            with trio.move_on_after(_CLEAN_UP, shield=True):
-                await lifetime.__aexit__(*sys.exc_info())
-
 
 def only_given(name: str, options: Mapping[str, Any], *items: str) -> Store:
     """What makes stores out of names where nothing knows any."""
@@ -185,7 +175,7 @@ async def opened(host: Host, given: GivenStore) -> Store:
 async def _live(host: Host, identity: str) -> None:
     there: _Open = host.stores[identity]
     try:
-        await there.live(host)
+        await live(there.store.open(host), there.ready, _CLEAN_UP)
     finally:
         host.stores.pop(identity, None)
         there.ready.set()

@@ -167,15 +167,16 @@ def _row(item: BatchItem) -> dict[str, Any]:
             "id": item.id,
             "error": {"type": type(item.error).__name__, "text": str(item.error)},
         }
-    response, row = item.response, {"id": item.id}
+    response = item.response
+    row: dict[str, Any] = {"id": item.id}
     if isinstance(response, Generation):
         row |= {"text": response.text, "finish_reason": response.finish_reason or ""}
     if isinstance(response, Embeddings):
-        row |= {"vectors": response.vectors}  # type: ignore[dict-item]
+        row |= {"vectors": response.vectors}
     usage = response.usage if response is not None else None
     if usage is not None:
         told = {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
-        row |= {"usage": told}  # type: ignore[dict-item]
+        row |= {"usage": told}
     return row
 
 

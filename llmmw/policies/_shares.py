@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, localcontext
 from itertools import accumulate
+from typing import Any
 
 import attrs
 
@@ -47,7 +48,7 @@ def usages_of(
     """
     if total is None:
         return [None] * len(inputs)
-    rows: list[dict[str, object]] = [{} for _ in inputs]
+    rows: list[dict[str, Any]] = [{} for _ in inputs]
     for field in attrs.fields(Usage):
         told = getattr(total, field.name)
         weights = outputs if field.name in _MADE else inputs
@@ -63,7 +64,7 @@ def usages_of(
     }
     for at, row in enumerate(rows):
         row["server_tool_calls"] = {name: parts[at] for name, parts in shared.items()}
-    return [Usage(**row) for row in rows]  # type: ignore[arg-type]
+    return [Usage(**row) for row in rows]
 
 
 _MADE = frozenset({"output_tokens", "reasoning_tokens", "output_audio_tokens"})

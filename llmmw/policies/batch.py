@@ -193,8 +193,8 @@ def _merged(calls: Sequence[Call]) -> Call:
     """The call that asks for all, in the name of the first."""
     first = calls[0]
     request: Any = first.request
+    rows: list[Any] = [call.request for call in calls]
     if isinstance(request, Embed):
-        rows: list[Any] = [call.request for call in calls]
         request = request.replace(inputs=tuple(chain.from_iterable(row.inputs for row in rows)))
     else:
         request = Together(
@@ -202,7 +202,7 @@ def _merged(calls: Sequence[Call]) -> Call:
             metadata=request.metadata,
             extra=request.extra,
             unsupported=request.unsupported,
-            requests=tuple(call.request for call in calls),  # type: ignore[misc]
+            requests=tuple(rows),
         )
     of = first.attempt
     attempt = Attempt(of.number, of.reason, of.target)
