@@ -94,10 +94,19 @@ class ClientBatches:
 
     async def results(self, id: str, *, provider: str | None = None) -> tuple[BatchItem, ...]:
         """What came of each question, in any order: all that there is by now."""
+        async with aclosing(self.each_result(id, provider=provider)) as items:
+            return tuple([item async for item in items])
+
+    async def each_result(
+        self, id: str, *, provider: str | None = None
+    ) -> AsyncGenerator[BatchItem, None]:
+        """What came of each question, one by one as it is read: for more than memory holds. Iterate
+        within `contextlib.aclosing`."""
         batches = await self._verbs(provider)
         info = await batches.get(id)
         async with aclosing(batches.results(info)) as outcomes:
-            return tuple([await self._item(batches, info, one) async for one in outcomes])
+            async for outcome in outcomes:
+                yield await self._item(batches, info, outcome)
 
     async def _verbs(self, provider: str | None) -> Batches:
         found = await _provider(self._router, self._targets, provider)

@@ -13,22 +13,24 @@ import attrs
 from llmmw._chain import Middleware
 from llmmw._config._accounts import Account, accounts_of, layers_in, targets_of
 from llmmw._config._advice_keys import no_key, provider_not_ready, readable_key
+from llmmw._config._advice_shared import (
+    batch_api_inside,
+    batch_inside,
+    cache_inside,
+    coalesce_inside,
+)
 from llmmw._config._file import Config
 from llmmw._config._subject import Found, Stacked, Subject, bound_of
 from llmmw._config._write import name_of
 from llmmw._plugins import Plugins
 from llmmw.policies import (
     Balance,
-    Batch,
     Breaker,
-    Cache,
-    Coalesce,
     Concurrency,
     Fallback,
     Hedge,
     RateLimit,
     Retry,
-    Timeout,
 )
 
 __all__ = ["RULES", "Advice", "advise", "bound_of"]
@@ -126,58 +128,6 @@ def _breaker_outside(subject: Subject) -> Found:
                     f"{one} counts all attempts of {maker} as one call of its first target; put "
                     "it inside, so that it counts each",
                     [one, maker],
-                )
-
-
-def _coalesce_inside(subject: Subject) -> Found:
-    """A `Coalesce` stands inside of what makes attempts or holds places, so that each call has its
-    own; or inside of a limit that moves with what is told, which a flight can't foresee."""
-    for one in subject.top:
-        if not isinstance(one.layer, Coalesce):
-            continue
-        for other in subject.top[: one.at]:
-            if other.bound > 1:
-                what = f"each attempt of {other} on its own: a hedge joins what it should overtake"
-            elif isinstance(other.layer, Concurrency):
-                what = f"what holds a place of {other} for each call"
-            elif isinstance(other.layer, Timeout) and (other.layer.first_token or other.layer.idle):
-                what = f"calls whose deadlines {other} moves: who is slow to listen may lose them"
-            else:
-                continue
-            yield f"{one} shares {what}; put it outside of that", [other, one]
-
-
-def _cache_inside(subject: Subject) -> Found:
-    """A `Cache` stands inside of what makes attempts, holds places or takes tokens, which it could
-    have spared; inside of a `Batch`, which it then only sees as a whole; or of a `Coalesce`, which
-    does what it does itself."""
-    for one in subject.top:
-        for other in subject.top[: one.at] if isinstance(one.layer, Cache) else ():
-            if isinstance(other.layer, Batch):
-                what = f"answers to whole batches of {other}, which hardly come again"
-            elif other.bound > 1:
-                what = f"what each attempt of {other} gets, so that a hedge may join what it is to"
-                what += " overtake"
-            elif isinstance(other.layer, (Concurrency, RateLimit)):
-                what = f"answers that {other} has made wait or pay for"
-            elif isinstance(other.layer, Coalesce) and one.layer.coalesce:
-                yield f"{one} lets identical calls share one by itself; leave {other} out", [other]
-                continue
-            else:
-                continue
-            yield f"{one} keeps {what}; put it outside of that", [other, one]
-
-
-def _batch_inside(subject: Subject) -> Found:
-    """A `Batch` stands inside of a limit, which then has each call take a place, or pay, by
-    itself, and lets no more into one batch than it lets through at once."""
-    for one in subject.top:
-        for other in subject.top[: one.at] if isinstance(one.layer, Batch) else ():
-            if isinstance(other.layer, (Concurrency, RateLimit)):
-                yield (
-                    f"{other} is met by each call before {one} puts them together; put it inside "
-                    "of that, so that a batch is one request to it",
-                    [other, one],
                 )
 
 
@@ -288,9 +238,10 @@ RULES: Mapping[str, Callable[[Subject], Found]] = {
     "limit-of-attempt-outside": _limit_of_attempt_outside,
     "held-while-waiting": _held_while_waiting,
     "breaker-outside": _breaker_outside,
-    "coalesce-inside": _coalesce_inside,
-    "cache-inside": _cache_inside,
-    "batch-inside": _batch_inside,
+    "coalesce-inside": coalesce_inside,
+    "cache-inside": cache_inside,
+    "batch-inside": batch_inside,
+    "batch-api-inside": batch_api_inside,
     "balance-misplaced": _balance_misplaced,
     "balance-waits": _balance_waits,
     "limit-never-reached": _limit_never_reached,

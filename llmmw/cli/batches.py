@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ from llmmw._response import Embeddings, Generation
 from llmmw.cli._model import choose_models
 from llmmw.cli._options import config_option
 from llmmw.cli._run import tame
+from llmmw.errors import ConfigError
 from llmmw.policies._batch_journal import JournalBatch, batches_in
 
 __all__ = ["batches"]
@@ -77,7 +79,7 @@ class _Asked:
             return None
         rows = [row for row in batches_in(self.journal) if row.id == id]
         if not rows:
-            raise click.UsageError(f"{self.journal} knows no batch {id!r}")
+            raise ConfigError(f"the journal {self.journal} knows no batch {id!r}")
         return rows[0].provider
 
 
@@ -149,15 +151,20 @@ def cancel(
 @_which
 def fetch(id: str, provider: str | None, journal: Path | None, config: Path | None) -> None:
     """Print what came of a batch: a line of JSON for each question, with its id and its text, its
-    vectors, or its error. The exit status is 1 if some have failed."""
+    vectors, or its error. The exit status is 1 if some have failed, or the batch has not ended."""
 
-    async def ask(verbs: ClientBatches, name: str) -> tuple[BatchItem, ...]:
-        return await verbs.results(id, provider=name)
+    async def ask(verbs: ClientBatches, name: str) -> int:
+        info = await verbs.get(id, provider=name)
+        if not info.ended:
+            click.echo(tame(f"{_words(info)}: it has not ended, fetch it later"), err=True)
+        failed = int(not info.ended)
+        async with aclosing(verbs.each_result(id, provider=name)) as items:
+            async for item in items:
+                click.echo(orjson.dumps(_row(item)))
+                failed += item.error is not None
+        return failed
 
-    items = _Asked(provider, journal, config).run(ask, id)
-    for item in items:
-        click.echo(orjson.dumps(_row(item)))
-    if any(item.error is not None for item in items):
+    if _Asked(provider, journal, config).run(ask, id):
         raise click.exceptions.Exit(1)
 
 
@@ -184,12 +191,16 @@ def _print(info: BatchInfo, as_json: bool) -> None:
     if as_json:
         click.echo(orjson.dumps(attrs.asdict(info, recurse=True), default=str))
         return
-    done = (info.completed or 0) + (info.failed or 0)
-    far = "" if info.total is None else f"  {done} of {info.total}"
-    click.echo(tame(f"{info.id}  {info.status}{far}{_age(info.created)}"))
+    click.echo(tame(f"{_words(info)}{_age(info.created)}"))
     for refusal in info.refusals:
         where = "" if refusal.line is None else f"line {refusal.line}: "
         click.echo(tame(f"  {where}{refusal.message}"))
+
+
+def _words(info: BatchInfo) -> str:
+    done = (info.completed or 0) + (info.failed or 0)
+    far = "" if info.total is None else f"  {done} of {info.total}"
+    return f"{info.id}  {info.status}{far}"
 
 
 def _journal_words(row: JournalBatch) -> str:

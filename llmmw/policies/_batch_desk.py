@@ -12,10 +12,9 @@ is in it.
 
 from __future__ import annotations
 
-import copy
 import sqlite3
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from functools import partial
 from typing import TypeVar
@@ -29,7 +28,7 @@ from llmmw._ledger import BatchFetched, BatchPolled, BatchSubmitted
 from llmmw._tasks import Host
 from llmmw.errors import ConfigError, LLMError, NotFound
 from llmmw.policies._batch_far import chunks_of, sent_as
-from llmmw.policies._batch_journal import Journal, JournalBatch
+from llmmw.policies._batch_journal import Journal, JournalBatch, Question
 from llmmw.policies._batch_piles import (
     Pile,
     Piles,
@@ -38,27 +37,15 @@ from llmmw.policies._batch_piles import (
     poll_delay,
     refused,
 )
+from llmmw.policies._batch_seats import Seat, Seats
 
-__all__ = ["Desk", "Seat"]
+__all__ = ["Desk"]
 
 T = TypeVar("T")
 
 _SETTLE = 5.0
 """Seconds that a request of a killed program may still be on its way to the provider."""
 _BACKOFF, _MOST_BACKOFF = 1.0, 60.0
-
-
-@attrs.define(eq=False)
-class Seat:
-    """Calls that wait for the same question."""
-
-    name: str
-    calls: list[Call] = attrs.field(factory=list)
-    done: trio.Event = attrs.field(factory=trio.Event)
-    error: Exception | None = None
-    pile: Pile | None = None
-    """Where it is collected, until that is sent."""
-    tag: str | None = None
 
 
 @attrs.define(eq=False)
@@ -80,13 +67,10 @@ class Desk:
     poll: float
     retries: int
     counts: dict[str, int]
-    _seats: dict[str, Seat] = attrs.field(factory=dict)
+    _seats: Seats = attrs.field(factory=Seats)
     _piles: Piles = attrs.field(factory=Piles)
     _full: dict[Pile, trio.Event] = attrs.field(factory=dict)
     _followed: set[str] = attrs.field(factory=set)
-    _awaited: dict[str, int] = attrs.field(factory=dict)
-    """Of each batch that was sent here, how many of its questions somebody still waits for."""
-    _given_up: set[str] = attrs.field(factory=set)
     _strangers: set[str] = attrs.field(factory=set)
     """Batches that are none of ours."""
     _turn: trio.Lock = attrs.field(factory=trio.Lock)
@@ -111,10 +95,13 @@ class Desk:
             done = await trio.to_thread.run_sync(work)
         return done
 
-    async def close(self) -> None:
-        """Let others open the journal."""
-        with trio.CancelScope(shield=True):
-            await self.write(self.journal.close)
+    async def live(self) -> None:
+        """Be open as long as the host, then let others open the journal."""
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.CancelScope(shield=True):
+                await self.write(self.journal.close)
 
     def collect(self, name: str, line: Line, batches: Batches, provider: str) -> Seat | None:
         """The seat of a question that goes in the next batch; `None`: it is too long for any."""
@@ -132,49 +119,47 @@ class Desk:
             self.host.start(partial(self._carry, pile, batches, provider))
         if pile.closed:
             self._full[pile].set()
-        seat = self._seats[name] = Seat(name, pile=pile)
-        return seat
+        return self._seats.add(Seat(name, pile=pile))
 
     def follow(self, name: str, tag: str, batches: Batches) -> Seat:
         """The seat of a question that is in a batch already."""
         seat = self._seats.get(name)
         if seat is None:
-            seat = self._seats[name] = Seat(name, tag=tag)
+            seat = self._seats.add(Seat(name, tag=tag))
         if tag not in self._followed:
             self._followed.add(tag)
             self.host.start(partial(self._resume, tag, batches))
         return seat
 
-    async def sit(self, seat: Seat, call: Call) -> None:
+    async def sit(self, seat: Seat, call: Call) -> Question | None:
         """Wait until the journal has what came of a question, or that it is to be asked again.
 
         Raises:
             Exception: why its batch could not be sent or followed.
         """
-        seat.calls.append(call)
-        try:
-            await seat.done.wait()
-        finally:
-            seat.calls.remove(call)
-            if not seat.calls and not seat.done.is_set() and seat.pile is not None:
-                seat.pile.remove(seat.name)  # nobody wants to know any more, and nothing was sent
-                self._seats.pop(seat.name, None)
-        if seat.error is not None:
-            raise copy.copy(seat.error)
+        await self._seats.wait(seat, call)
+        return self.journal.look(seat.name)
 
     def give_up(self, seat: Seat, batches: Batches) -> None:
         """A call is answered elsewhere. A batch for which nobody waits any more is cancelled."""
-        if seat.calls or seat.tag not in self._awaited:
-            return
-        self._awaited[seat.tag] -= 1
-        if not self._awaited[seat.tag]:
-            self._given_up.add(seat.tag)
+        if seat.tag is not None and self._seats.are_empty(seat.tag):
             self.host.start(partial(self._cancel, seat.tag, batches))
 
+    async def keep(self, name: str, record: bytes) -> None:
+        """A live call has answered a question: those who still wait for it are told, too."""
+        await self.write(self.journal.keep, name, record)
+        self._seats.release(name)
+
     async def _cancel(self, tag: str, batches: Batches) -> None:
+        if self._seats.are_empty(tag):  # nobody has come meanwhile
+            await self.write(self.journal.give_up, tag)
+            batch = self.journal.batch(tag)
+            if batch is not None and batch.id is not None:
+                await self._asked(partial(batches.cancel, batch.id), tag)
+
+    def _is_given_up(self, tag: str) -> bool:
         batch = self.journal.batch(tag)
-        if batch is not None and batch.id is not None:
-            await batches.cancel(batch.id)
+        return batch is not None and batch.state == "given up"
 
     async def _carry(self, pile: Pile, batches: Batches, provider: str) -> None:
         """The life of a batch."""
@@ -187,9 +172,7 @@ class Desk:
             return
         tag = uuid.uuid4().hex
         self._followed.add(tag)
-        self._awaited[tag] = len(names)
-        for seat in self._seated(names):
-            seat.pile, seat.tag = None, tag
+        self._seats.board(names, tag)
         await self._guarded(tag, names, partial(self._send, tag, pile.lines, batches, provider))
 
     async def _resume(self, tag: str, batches: Batches) -> None:
@@ -208,15 +191,7 @@ class Desk:
             error = raised
         finally:
             self._followed.discard(tag)
-            self._awaited.pop(tag, None)
-            for seat in self._seated(names):
-                if seat.tag == tag:
-                    del self._seats[seat.name]
-                    seat.error = error
-                    seat.done.set()
-
-    def _seated(self, names: Iterable[str]) -> list[Seat]:
-        return [self._seats[name] for name in names if name in self._seats]
+            self._seats.leave(names, tag, error)
 
     async def _send(
         self, tag: str, lines: dict[str, Line], batches: Batches, provider: str
@@ -299,18 +274,15 @@ class Desk:
         self.counts["found" if found else "sent"] += 1
         names = self.journal.names(tag)
         now = trio.current_time()
-        for call in self._calls(names):
+        for call in self._seats.calls(names):
             call.ledger.write(
                 BatchSubmitted, now, info.provider, info.id, len(names), found, call.attempt.number
             )
 
-    def _calls(self, names: Iterable[str]) -> list[Call]:
-        return [call for seat in self._seated(names) for call in seat.calls]
-
     async def _fetched(self, tag: str, info: BatchInfo, batches: Batches) -> None:
         """Wait until a batch has ended, and have what came of it in the journal."""
         began = trio.current_time()
-        if tag in self._given_up:  # while it was sent
+        if self._is_given_up(tag):  # while it was sent
             await self._cancel(tag, batches)
         while not info.ended:
             age = trio.current_time() - began
@@ -331,12 +303,12 @@ class Desk:
             self._strangers.add(info.id)
             await self._find(tag, batches, lost=True)
             return
-        if tag in self._given_up:
+        if self._is_given_up(tag):
             await self.write(self.journal.unsent, tag)
             return
         missing = await self.write(self.journal.fetched, tag, ending_of(info))
         now = trio.current_time()
-        for call in self._calls(names):
+        for call in self._seats.calls(names):
             number = call.attempt.number
             call.ledger.write(BatchFetched, now, info.provider, info.id, count, missing, number)
 

@@ -67,6 +67,11 @@ class Question:
     record: bytes | None
     """The answer that a live call has given."""
 
+    @property
+    def answered(self) -> bool:
+        """Whether nobody need ask it."""
+        return self.outcome is not None or self.record is not None
+
 
 @attrs.frozen
 class JournalBatch:
@@ -76,7 +81,7 @@ class JournalBatch:
     provider: str
     id: str | None
     state: str
-    """`sending`, `sent` or `fetched`."""
+    """`sending`, `sent`, `fetched`, or `given up`: we have it cancelled, as nobody waits for it."""
     lines: int
     made: float
     """Seconds since 1970."""
@@ -151,7 +156,16 @@ class Journal:
     def sent(self, tag: str, id: str) -> None:
         """The provider has a batch under this id."""
         with self._transaction(firm=True) as db:
-            db.execute("UPDATE batches SET id = ?, state = 'sent' WHERE tag = ?", (id, tag))
+            db.execute(
+                "UPDATE batches SET id = ?, state = replace(state, 'sending', 'sent') "
+                "WHERE tag = ?",
+                (id, tag),
+            )
+
+    def give_up(self, tag: str) -> None:
+        """The batch is about to be cancelled, as nobody waits for it."""
+        with self._transaction() as db:
+            db.execute("UPDATE batches SET state = 'given up' WHERE tag = ?", (tag,))
 
     def unsent(self, tag: str) -> None:
         """The provider has no such batch: its questions are to be asked again."""
@@ -160,11 +174,14 @@ class Journal:
             db.execute("DELETE FROM batches WHERE tag = ?", (tag,))
 
     def came(self, tag: str, outcomes: Iterable[Outcome]) -> int:
-        """Keep outcomes of a batch; how many were of questions that it has."""
-        rows = [(o.ending, o.status, o.body, o.request_id, o.id, tag) for o in outcomes]
+        """Keep outcomes of a batch; how many were of questions that it has. That we have had it
+        cancelled is no outcome."""
+        batch = self.batch(tag)
+        void = "cancelled" if batch is not None and batch.state == "given up" else ""
+        rows = [(o.ending, void, o.status, o.body, o.request_id, o.id, tag) for o in outcomes]
         with self._transaction() as db:
             return db.executemany(
-                "UPDATE questions SET ending = ?, status = ?, body = ?, request_id = ? "
+                "UPDATE questions SET ending = nullif(?, ?), status = ?, body = ?, request_id = ? "
                 "WHERE name = ? AND tag = ?",
                 rows,
             ).rowcount

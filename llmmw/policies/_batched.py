@@ -9,7 +9,15 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Hashable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -39,7 +47,12 @@ class _Batched:
     waits: bool
     """The function is async."""
 
+    left: trio.Event
+    """The block was left."""
+
     async def __call__(self, item: Any) -> Any:
+        if self.left.is_set():
+            raise RuntimeError(f"{self.name}: call it inside of the block of `async with batched`")
         if self.limits.size == 1:
             return await self.one(item)
         seat = Seat(item, 1, 0, trio.current_effective_deadline())
@@ -68,11 +81,17 @@ class _Batched:
             found = await self.function(items)
         else:
             found = await trio.to_thread.run_sync(self.function, items, limiter=self.threads)
+        if isinstance(found, (str, bytes, Mapping)) or not isinstance(found, Iterable):
+            raise ValueError(f"{self.name} gave a {type(found).__name__}, not a list of results")
         results = list(found)
         if len(results) != len(items):
-            name = getattr(self.function, "__qualname__", repr(self.function))
-            raise ValueError(f"{name} gave {len(results)} results for {len(items)} items")
+            raise ValueError(f"{self.name} gave {len(results)} results for {len(items)} items")
         return results
+
+    @property
+    def name(self) -> str:
+        """What to call the function."""
+        return getattr(self.function, "__qualname__", "") or repr(self.function)
 
 
 @asynccontextmanager
@@ -104,7 +123,8 @@ async def batched(
 
     Raises:
         ConfigError: for options out of range.
-        ValueError: where the function gave more or fewer results than it had items.
+        ValueError: where the function gave no list, or more or fewer results than it had items.
+        RuntimeError: for an item that comes when the block was left.
     """
     for name, number in (("max_size", max_size), ("threads", threads)):
         if type(number) is not int or number < 1:
@@ -114,10 +134,14 @@ async def batched(
     name = f"batched(max_size={max_size})"
     limits = Limits(max_size, 0, max_wait)
     limiter = trio.CapacityLimiter(threads)
-    async with open_host() as host:
-        yield _Batched(
-            function, limits, group or _alike, limiter, host, Batches(name), _is_async(function)
-        )
+    left, is_async = trio.Event(), _is_async(function)
+    try:
+        async with open_host() as host:
+            yield _Batched(
+                function, limits, group or _alike, limiter, host, Batches(name), is_async, left
+            )
+    finally:
+        left.set()
 
 
 def _alike(item: object) -> Hashable:

@@ -16,6 +16,8 @@ __all__ = ["parts_of", "usages_of"]
 _FINEST = -12
 """Decimals of a dollar that a share has at least, where it does not come out even."""
 _DIGITS = 60
+_MOST = Decimal(10) ** 30
+"""What a host tells beyond that is no cost."""
 
 
 def parts_of(total: int, weights: Sequence[int]) -> list[int]:
@@ -39,7 +41,7 @@ def _costs_of(total: Decimal, weights: Sequence[int]) -> list[Decimal]:
 def usages_of(
     total: Usage | None, inputs: Sequence[int], outputs: Sequence[int]
 ) -> Sequence[Usage | None]:
-    """The usage of each call. What nobody told stays unknown.
+    """The usage of each call. What nobody told stays unknown, as does what is no number.
 
     Args:
         total: what was told for all.
@@ -55,12 +57,14 @@ def usages_of(
         if type(told) is int:
             for row, part in zip(rows, parts_of(told, weights), strict=True):
                 row[field.name] = part
-    if total.cost is not None:
+    if total.cost is not None and total.cost.is_finite() and abs(total.cost) < _MOST:
         both = [sent + came for sent, came in zip(inputs, outputs, strict=True)]
         for row, cost in zip(rows, _costs_of(total.cost, both), strict=True):
             row["cost"] = cost
     shared: Mapping[str, list[int]] = {
-        name: parts_of(count, inputs) for name, count in total.server_tool_calls.items()
+        name: parts_of(count, inputs)
+        for name, count in total.server_tool_calls.items()
+        if type(count) is int
     }
     for at, row in enumerate(rows):
         row["server_tool_calls"] = {name: parts[at] for name, parts in shared.items()}

@@ -37,8 +37,9 @@ from llmmw._response import Generation, Response
 from llmmw._tasks import Host
 from llmmw.errors import ConfigError, LLMError, UnsupportedFeature
 from llmmw.policies import _options
-from llmmw.policies._batch_desk import Desk, Seat
+from llmmw.policies._batch_desk import Desk
 from llmmw.policies._batch_journal import Question, open_journal
+from llmmw.policies._batch_seats import Seat
 from llmmw.policies._cache_key import Keys
 
 __all__ = ["BatchApi"]
@@ -67,8 +68,8 @@ class BatchApi:
     the price at those that have one.
 
     Put it outside of all limits of time and all attempts: these are for calls that go live. A call
-    goes live at once if its target has no batches, or if its deadline is near. A call that streams
-    is told the answer at its end.
+    goes live at once if its target has no batches, or if its deadline is near and the journal has
+    no answer. A call that streams is told the answer at its end.
 
     So many questions can go together as are asked at the same time: `client.map` needs a
     `concurrency` as large as the batches shall be.
@@ -108,14 +109,14 @@ class BatchApi:
     async def __call__(self, call: Call, next: Handler) -> Response:
         host = call.need_host("BatchApi")
         now = trio.current_time()
-        if trio.current_effective_deadline() - now < self.least_time:
-            return await self._live(call, next, "deadline")
         batches = await self._batches(call, host)
         if batches is None:
             return await self._live(call, next, "unsupported")
         desk = await self._desk(host)
         name = self._keys.of_sample(call.request, call.tenant, call.sample).replace(".", "-")
         until = math.inf if self.live_after is None else now + self.live_after
+        if trio.current_effective_deadline() - now < self.least_time:
+            until = -math.inf
         while True:
             found = await self._found(name, call, batches, desk, until)
             if isinstance(found, str):
@@ -138,42 +139,41 @@ class BatchApi:
         opened = self._opened.setdefault(host, _Opened())
         async with opened.lock:
             if opened.desk is None:
-                journal = await trio.to_thread.run_sync(open_journal, self.journal)
-                opened.desk = desk = Desk(
-                    host, journal, self.max_wait, self.poll, self.retries, self._counts
-                )
-
-                async def live() -> None:
-                    try:
-                        await trio.sleep_forever()
-                    finally:
-                        await desk.close()
-
-                host.start(live)
+                opened.desk = await self._open(host)
+                host.start(opened.desk.live)
         return opened.desk
+
+    async def _open(self, host: Host) -> Desk:
+        journal = await trio.to_thread.run_sync(open_journal, self.journal)
+        return Desk(host, journal, self.max_wait, self.poll, self.retries, self._counts)
 
     async def _found(
         self, name: str, call: Call, batches: Batches, desk: Desk, until: float
     ) -> Question | str:
         """What the journal knows of an answer, once it knows some; or why the call goes live."""
         seat: Seat | None = None
+        known = desk.journal.look(name)
+        if known is not None and known.answered:
+            self._known(known, call, desk)
+            return known
+        if until == -math.inf:
+            return "deadline"
         with trio.move_on_at(until):
-            while True:
-                known = desk.journal.look(name)
-                if known is not None and (known.outcome or known.record) is not None:
-                    if seat is None:
-                        self._known(known, call, desk)
-                    return known
+            while known is None or not known.answered:
                 try:
                     seat = await self._seat(name, known, call, batches, desk)
                 except UnsupportedFeature:
                     seat = None
                 if seat is None:
                     return "unsupported"
-                await desk.sit(seat, call)
+                known = await desk.sit(seat, call)
+            if seat is not None and known.record is not None:
+                desk.give_up(seat, batches)
+            return known
         if seat is not None:
             desk.give_up(seat, batches)
-        return "late"
+        known = desk.journal.look(name)  # others may have had it answered live
+        return known if known is not None and known.answered else "late"
 
     def _known(self, known: Question, call: Call, desk: Desk) -> None:
         """The answer was there when the call came."""
@@ -248,7 +248,7 @@ class BatchApi:
         response = await self._live(call, next, why)
         try:
             record = Record(response, call.request.model, call.tenant, call.sample)
-            await desk.write(desk.journal.keep, name, write_record(record))
+            await desk.keep(name, write_record(record))
         except RecordError:  # it has no such form
             pass
         return response

@@ -190,6 +190,20 @@ CORES: Mapping[int, tuple[str, str]] = {
          "425, 429, 498 and 499.", "tests/wire/test_errors_laws.py"),
     103: ("A configuration written to TOML and read back is the same stack.",
           "tests/config/test_round_trip.py"),
+    118: ("Each call that rides a batch is told one thing: the answer to its own question, or the "
+          "error that came of it, unless it has left.", "tests/policies/test_batch_api_laws.py"),
+    119: ("Nothing is asked twice, whenever the program is killed: no question goes in a batch "
+          "that is in another one, or was answered; nor live, once somebody was told the answer.",
+          "tests/policies/test_batch_api_laws.py"),
+    120: ("Only what has failed is asked again, and only where its error may pass and so often as "
+          "was said.", "tests/policies/test_batch_api_laws.py"),
+    121: ("No call waits for a batch longer than `live_after`, nor at all if its deadline is near.",
+          "tests/policies/test_batch_api_laws.py"),
+    122: ("No batch is larger than its host takes, and each question is in it once.",
+          "tests/policies/test_batch_api_laws.py"),
+    123: ("Who leaves takes nothing from the others: a batch is cancelled when all of its calls "
+          "went live, and not while somebody waits for it. What nobody wants is not sent.",
+          "tests/policies/test_batch_api_laws.py"),
 }  # fmt: skip
 """Laws of pure parts, and where they are proven."""
 

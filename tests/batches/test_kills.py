@@ -4,6 +4,7 @@ twice and loses nothing."""
 from __future__ import annotations
 
 import json
+import random
 import stat
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import trio
 from llmmw import BatchApi, Client
 
 from .far_end import KEY, FarEnd, open_far_end, options_for
+from .kill_jobs import one_job
 
 pytestmark = pytest.mark.plugins
 
@@ -80,3 +82,9 @@ async def test_a_job_that_is_killed_at_each_stage_asks_nothing_twice(
         assert len(far.seen) == heard
     assert KEY.encode() not in (tmp_path / "night.db").read_bytes()
     assert stat.S_IMODE((tmp_path / "night.db").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("kind", list(STAGES))
+async def test_a_job_that_is_killed_at_random_asks_each_question_once(kind: str) -> None:
+    kills = await one_job(kind, 50, random.Random(3), 3)
+    assert kills > 0

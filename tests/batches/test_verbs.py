@@ -7,8 +7,10 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import trio
 
 from llmmw import BatchApi, Client, Embed, Generate, aio, sync
 from llmmw.errors import BadRequest, NotFound, UnsupportedFeature
+from llmmw.testing import Answer
 
 from .far_end import KEY, FarEnd, open_far_end, options_for
 
@@ -78,6 +81,37 @@ async def test_vectors_come_out_of_batches_too() -> None:
         await ended(client, sent.id)
         (item,) = await client.batches.results(sent.id)
         assert item.response.vectors == ((1.0,), (2.0,))
+
+
+def _line(far: FarEnd, kind: str, id: str) -> bytes:
+    """What came of a batch of one question."""
+    if kind == "openai":
+        (whole,) = (data for data in far.files.values() if b"You said" in data)
+    else:
+        whole = far._anthropic_results(far.batches[id])
+    return whole + b"\n"
+
+
+@KINDS
+async def test_results_are_read_line_by_line_and_not_kept(kind: str) -> None:
+    lines, size = 300, 30_000
+    async with open_far_end() as far, open_client(kind, far) as client:
+        sent = await client.batches.create({"q": "x" * size})
+        await ended(client, sent.id)
+        info = await client.batches.get(sent.id)
+        verbs = (await client.host.provider(TARGETS[kind])).batches
+        far.fail = [Answer(pieces=repeat(_line(far, kind, sent.id), lines))]
+        tracemalloc.start()
+        try:
+            count = 0
+            async with aclosing(verbs.results(info)) as outcomes:
+                async for outcome in outcomes:
+                    count += len(outcome.body) > size
+            (_, peak) = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert count == lines
+    assert peak < lines * size / 4, peak
 
 
 @KINDS
@@ -158,7 +192,17 @@ async def test_the_command_line_shows_batches_and_journals(tmp_path: Path) -> No
         assert lost[0] == 1
         assert "NotFound" in lost[2]
         assert (await run(far, "show", id, "--journal", tmp_path / "no.db"))[0] == 2
-        assert (await run(far, "show", "other", "--journal", journal))[0] == 2
+        unknown = await run(far, "show", "other", "--journal", journal)
+        assert unknown[0] == 2
+        assert unknown[2] == f"Error: the journal {journal} knows no batch 'other'\n"
+
+
+async def test_who_fetches_too_early_is_told_so() -> None:
+    async with open_far_end(withhold=True) as far, open_client("openai", far) as client:
+        sent = await client.batches.create(["one"])
+        status, told, said = await run(far, "fetch", sent.id, "-p", "openai")
+        assert (status, told) == (1, "")
+        assert said == f"{sent.id}  in_progress  0 of 1: it has not ended, fetch it later\n"
 
 
 def test_it_is_a_command_of_llmmw() -> None:

@@ -72,6 +72,7 @@ NAMED = {
     "budget": BUDGETS,
     "max_attempts": st.integers(1, 9),
     "only": st.lists(TEXTS, max_size=2),
+    "drop": st.lists(st.sampled_from(["seed", "n", "nothing"]), max_size=2),
     "check": st.none(),
     "estimate": st.none(),
     "priority": st.none(),

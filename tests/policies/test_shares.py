@@ -69,3 +69,16 @@ def test_output_is_shared_by_what_came():
 def test_any_scale_of_money(cost):
     shares = usages_of(Usage(cost=Decimal(cost)), [1, 1, 1], [0, 0, 0])
     assert sum(share.cost for share in shares) == Decimal(cost)
+
+
+@pytest.mark.parametrize("cost", ["NaN", "sNaN", "Infinity", "-Infinity", "1E+999999"])
+def test_a_cost_that_is_no_number_is_unknown(cost):
+    told = Usage(input_tokens=4, cost=Decimal(cost), server_tool_calls={"a": float("nan")})
+    shares = usages_of(told, [1, 3], [0, 0])
+    assert [(share.input_tokens, share.cost) for share in shares] == [(1, None), (3, None)]
+    assert not any(share.server_tool_calls for share in shares)
+
+
+def test_a_cost_of_many_decimals_is_shared_to_the_last():
+    shares = usages_of(Usage(cost=Decimal("1.7E-300")), [1, 2], [0, 0])
+    assert sum(share.cost for share in shares) == Decimal("1.7E-300")
