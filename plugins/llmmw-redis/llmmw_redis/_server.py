@@ -28,6 +28,7 @@ from llmmw_redis._connection import Command, Connection, connect
 __all__ = ["Server"]
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 5.0
+_SAYS = "the server says: "
 _BROKEN = (
     OSError,
     ValueError,
@@ -54,6 +55,8 @@ class Server:
     """How often it could not be asked."""
     _idle: list[Connection] = attrs.field(factory=list, init=False)
     _closed: bool = attrs.field(default=False, init=False)
+    _refused: set[str] = attrs.field(factory=set, init=False)
+    """For which reasons it has refused something."""
     _why: str = attrs.field(default="", init=False)
     """What went wrong last, while it is away."""
     _wait: float = attrs.field(default=_FIRST_WAIT, init=False)
@@ -85,7 +88,11 @@ class Server:
                     why = _words(error)
         if not why:
             self._is_back()
-            return [_checked(reply) for reply in replies]
+            try:
+                return [_checked(reply) for reply in replies]
+            except StoreError as error:
+                self._note(str(error))
+                raise
         if scope.cancelled_caught:
             why += f" within {self.timeout:g} s"
         raise self._failure(why, away=away)
@@ -144,6 +151,15 @@ class Server:
             self._why, self._wait = "", _FIRST_WAIT
             _log.info("%s is back", self.address)
 
+    def _note(self, refused: str) -> None:
+        """The server is there, and does not do what it was asked: say each reason once."""
+        word = refused.partition(_SAYS)[2].split(" ")[0]
+        if word != "NOSCRIPT":
+            self.failed += 1
+            if word not in self._refused:
+                self._refused.add(word)
+                _log.warning("%s: %s", self.address, refused)
+
     def _failure(self, why: str, *, away: bool) -> StoreError:
         self.failed += 1
         if away:
@@ -174,5 +190,5 @@ def _words(error: Exception) -> str:
 
 def _checked(reply: Any) -> Any:
     if isinstance(reply, hiredis.ReplyError):
-        raise StoreError(f"the server says: {reply}")
+        raise StoreError(f"{_SAYS}{reply}")
     return reply

@@ -1,4 +1,5 @@
-"""A process that hammers one account: hammer.py URL CALLS RATE BURST SEED; prints what it did."""
+"""A process that hammers one account: hammer.py URL CALLS RATE BURST SEED [HINT]; prints what it
+did. With a hint, its host says after ten calls that nothing may start for so many seconds."""
 
 import contextvars
 import json
@@ -10,12 +11,13 @@ from llmmw_redis import RedisStore
 
 from llmmw import Call, Generate, Generation, RateLimit, chain
 from llmmw._ledger import StoreFailed
-from llmmw.errors import Overloaded
+from llmmw.errors import Overloaded, RateLimited
 from llmmw.testing import open_host
 
 url, calls, rate, burst, seed = sys.argv[1], *map(float, sys.argv[2:5]), int(sys.argv[5])
+hint = float(sys.argv[6]) if len(sys.argv) > 6 else 0.0
 chance = random.Random(seed)
-starts, failed, cancelled, spent = [], [], 0, 0
+starts, failed, frozen, cancelled, spent = [], [], [], 0, 0
 granted = contextvars.ContextVar("granted")
 
 
@@ -24,6 +26,9 @@ class Noted(RedisStore):
 
     async def _ask(self, *commands):
         replies = await super()._ask(*commands)
+        if "settle" in commands[0] and hint and not frozen and spent == 10:
+            ((seconds, micros),) = await super()._ask(("TIME",))
+            frozen.append(int(seconds) + int(micros) / 1e6)
         if "take" in commands[0] and replies[0][0] == 1:
             granted.set(float(replies[0][1]))
         return replies
@@ -34,6 +39,8 @@ async def provider(call):
     call.attempt.mark_sent(call.ledger)
     starts.append(granted.get())
     spent += 1
+    if hint and spent == 10:
+        raise RateLimited("slow down", retry_after=hint)
     await trio.sleep(chance.random() / 50)
     if chance.random() < 0.2:
         raise Overloaded("busy")
@@ -47,7 +54,7 @@ async def one(handler, host):
     with trio.move_on_after(chance.choice([100, 100, 100, 0.02])) as scope:
         try:
             await handler(call)
-        except Overloaded:
+        except (Overloaded, RateLimited):
             pass
         except Exception as error:
             if type(error).__name__ != "CallShed":
@@ -65,7 +72,13 @@ async def main():
                 nursery.start_soon(one, handler, host)
                 await trio.sleep(chance.random() / 100)
     charged = limit.statistics()["sim"]["charged"]["requests"]
-    told = {"starts": starts, "sent": len(starts), "spent": spent, "charged": charged}
+    told = {
+        "starts": starts,
+        "frozen": frozen,
+        "sent": len(starts),
+        "spent": spent,
+        "charged": charged,
+    }
     print(json.dumps({**told, "failed": len(failed), "cancelled": cancelled}))
 
 

@@ -13,7 +13,7 @@ import trio
 import trio.testing
 from llmmw_redis import RedisStore
 
-from llmmw import Cache, Client
+from llmmw import Cache, Client, RateLimit
 from llmmw._ledger import CacheHit, StoreFailed
 from llmmw._store import opened
 from llmmw.errors import ConfigError
@@ -139,6 +139,39 @@ async def test_a_server_that_was_killed_costs_no_call(redis, caplog):
             while not any(isinstance(event, CacheHit) for event in heard):
                 await client.ask("hello")
                 await trio.sleep(0.01)
+
+
+async def test_a_server_that_refuses_costs_no_call_and_is_told(redis, caplog):
+    provider = SimulatedProvider({"a": [str(number) for number in range(9)]})
+    store = RedisStore(redis.url, timeout=5)
+    cache = Cache(store)
+    async with Client("sim:a", stack=[cache], providers=[provider]) as client:
+        assert (await client.ask("hello")).text == "0"
+        redis.cli("config", "set", "maxmemory-policy", "noeviction")
+        redis.cli("config", "set", "maxmemory", "1")
+        with caplog.at_level(logging.WARNING, "llmmw.store"):
+            assert [(await client.ask("other")).text for _ in range(3)] == ["1", "2", "3"]
+        assert (await client.ask("hello")).text == "0"
+        redis.cli("config", "set", "maxmemory", "0")
+        assert [(await client.ask("other")).text for _ in range(2)] == ["4", "4"]
+        assert store.statistics()["failed"] == cache.statistics()["failed"] == 3
+    (record,) = caplog.records
+    assert "the server says: OOM" in record.getMessage()
+
+
+async def test_a_server_that_was_restarted_knows_no_script_and_no_answer(redis, caplog):
+    provider = SimulatedProvider({"a": ["one", "two"]})
+    store = RedisStore(redis.url, timeout=5)
+    stack = [Cache(store), RateLimit(requests=6000, store=store)]
+    async with Client("sim:a", stack=stack, providers=[provider]) as client:
+        assert [(await client.ask("hello")).text for _ in range(2)] == ["one", "one"]
+        redis.cli("flushall")
+        redis.cli("script", "flush")
+        with caplog.at_level(logging.WARNING, "llmmw.store"):
+            assert [(await client.ask("hello")).text for _ in range(2)] == ["two", "two"]
+        assert "llmmw:l:" in redis.cli("keys", "*")
+        assert store.statistics()["failed"] == 0
+    assert not caplog.records
 
 
 async def test_a_server_that_hangs_holds_up_no_call(redis):

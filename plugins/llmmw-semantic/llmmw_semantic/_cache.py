@@ -80,7 +80,7 @@ class SemanticCache:
         store: where questions are kept: a store, or the name of one. Default: memory of its own.
             What others have put there is found when it was there at the first look.
         guard: whether questions must agree in numbers, units, dates, names, negation, scope,
-            direction, tense, and in all words but those that say nothing or the same, too.
+            direction, tense, order, and in all words but those that say nothing or the same, too.
         ttl: seconds that an answer may be given. Default: for ever.
         patience: seconds that a vector may take; the call then goes on without it.
         max_entries: how many questions are compared at most; what was used least goes first.
@@ -100,7 +100,9 @@ class SemanticCache:
         kw_only=True,
     )
     guard: bool = attrs.field(default=True, kw_only=True)
-    ttl: float | None = attrs.field(default=None, kw_only=True)
+    ttl: float | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_between(0, 1e12)), kw_only=True
+    )
     patience: float = attrs.field(default=2.0, validator=_between(0, 1e6), kw_only=True)
     max_entries: int = attrs.field(default=10_000, validator=_between(0, 1e6), kw_only=True)
     max_length: int = attrs.field(default=500, validator=_between(0, 1e5), kw_only=True)
@@ -155,15 +157,22 @@ class SemanticCache:
                 if len(self._loaded) >= _MANY_SCOPES:
                     self._loaded.clear()
                 self._loaded.add(found.scope)
-                async for stored in store.scan(found.prefix):
-                    kept = read_kept(stored.value)
-                    self._index.add(found.scope, stored.key, kept.question, kept.vector)
+                await self._load(call, store, found)
         except ConfigError:
             raise
         except Exception as error:  # a store is never worth a call
+            self._loaded.discard(found.scope)
             self._failed(call, error)
             return None
         return store
+
+    async def _load(self, call: Call, store: Store, found: Asked) -> None:
+        async for stored in store.scan(found.prefix):
+            try:
+                kept = read_kept(stored.value)
+                self._index.add(found.scope, stored.key, kept.question, kept.vector)
+            except ValueError as error:  # damaged, or of another version or model
+                self._failed(call, error)
 
     async def _vector(self, call: Call, next: Handler, question: str) -> Vector | None:
         attempt = Attempt(call.attempt.number, call.attempt.reason, call.attempt.target)

@@ -1,7 +1,7 @@
 """Whether two questions that look alike differ in what counts: numbers, units, dates, names,
-negation, scope, direction, tense, what is asked for, or in any other word that says something. It
-knows English: some words that say nothing, and some that say the same. In other languages it lets
-through little more than the same words in another order.
+negation, scope, direction, tense, what is asked for, any other word that says something, or who
+does what. It knows English: some words that say nothing, and some that say the same. In other
+languages it lets through little more than the same words.
 
 It would rather ask once too often than answer another question.
 """
@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
+from llmmw_semantic._order import Place, Word, is_reordered, places_of
 from llmmw_semantic._words import (
     DATES,
     DIRECTIONS,
@@ -30,7 +31,7 @@ from llmmw_semantic._words import (
 
 __all__ = ["difference"]
 
-_TOKEN = re.compile(r"[%$€£]|[^\W_]+(?:['’.,:][^\W_]+)*[+#]*|[.!?]")
+_TOKEN = re.compile(r"[%$€£]|[^\W_]+(?:['’.,:][^\W_]+)*[+#]*|[.!?,;:]")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _MOST = 4000
 """Signs of a question that are looked at; longer ones are compared by what is left, and by all."""
@@ -44,6 +45,10 @@ class _Word:
     """Without case and endings."""
     begins: bool
     """It begins a sentence."""
+    pause: bool
+    """A comma, or a sign like it, stands before it."""
+    owns: bool
+    """An `'s` follows it."""
 
 
 @attrs.frozen
@@ -71,7 +76,8 @@ def _forms(word: _Word) -> tuple[str, str]:
 
 def difference(one: str, other: str) -> str:
     """In what two questions differ that look alike: `number`, `unit`, `date`, `negation`, `scope`,
-    `opposite`, `direction`, `tense`, `asked`, `name`, `word`; or `""` for nothing that counts."""
+    `opposite`, `direction`, `tense`, `asked`, `name`, `word`, `order`; or `""` for nothing that
+    counts."""
     if len(one) > _MOST or len(other) > _MOST:
         return "" if one == other else "length"
     left, right = _read(one), _read(other)
@@ -83,14 +89,15 @@ def difference(one: str, other: str) -> str:
 
 def _read(text: str) -> _Question:
     words: list[_Word] = []
-    begins = True
+    begins = pause = True
     for found in _TOKEN.findall(text):
-        if found in ".!?":
-            begins = True
+        if found in ".!?,;:":
+            begins, pause = begins or found in ".!?", True
             continue
+        owns = found.replace("’", "'").endswith("'s")
         for part in _parts(found):
-            words.append(_Word(part, _stem(part), begins))
-            begins = False
+            words.append(_Word(part, _stem(part), begins, pause, owns))
+            begins = pause = False
     return _Question(words, frozenset(word.stem for word in words))
 
 
@@ -286,17 +293,42 @@ def _other_word(left: _Question, right: _Question) -> bool:
 
 def _contents(question: _Question) -> set[str]:
     """Its words but for the empty ones, each as the word that stands for it."""
-    found = set()
-    for word in question.words:
-        low = word.text.lower()
-        if not (_HANDLED.intersection((low, word.stem)) or _NUMBER.fullmatch(low)):
-            found.add(SYNONYMS.get(low) or SYNONYMS.get(word.stem) or word.stem)
-    return found - _HANDLED
+    return {found for word in question.words if (found := _meaning(word))}
+
+
+def _meaning(word: _Word) -> str:
+    """The word that stands for it; nothing for an empty one."""
+    low = word.text.lower()
+    if _HANDLED.intersection((low, word.stem)) or _NUMBER.fullmatch(low):
+        return ""
+    found = SYNONYMS.get(low) or SYNONYMS.get(word.stem) or word.stem
+    return "" if found in _HANDLED else found
 
 
 def _without(some: set[str], others: set[str]) -> set[str]:
     """Those that are no form of one of the others."""
     return {one for one in some if not any(one[:5] == other[:5] and one[5:] for other in others)}
+
+
+def _other_order(left: _Question, right: _Question) -> bool:
+    return is_reordered(_places(left), _places(right))
+
+
+def _places(question: _Question) -> Mapping[str, Place]:
+    return places_of(
+        [
+            Word(word.text.lower(), _meaning(word) or _amount(word), word.pause, word.owns)
+            for word in question.words
+        ]
+    )
+
+
+def _amount(word: _Word) -> str:
+    """What a number or a unit is called."""
+    for form in _forms(word):
+        if form in NUMBERS or form in UNITS:
+            return NUMBERS.get(form) or UNITS[form]
+    return _plain(word.text) if _NUMBER.fullmatch(word.text) else ""
 
 
 _RULES = {
@@ -311,4 +343,5 @@ _RULES = {
     "asked": _asks_else,
     "name": _other_names,
     "word": _other_word,
+    "order": _other_order,
 }

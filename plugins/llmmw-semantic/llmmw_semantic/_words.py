@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 __all__ = [
+    "BE",
+    "CLAUSES",
     "DATES",
     "DIRECTIONS",
     "EMPTY",
     "NEGATIONS",
     "NUMBERS",
     "OPPOSITES",
+    "PREPOSITIONS",
+    "PRONOUNS",
     "SCOPES",
     "SYNONYMS",
     "TENSES",
@@ -142,6 +146,22 @@ TENSES = _table(
 )
 
 DIRECTIONS = set(_words("to from into onto than by over under against towards toward beat versus"))
+
+PREPOSITIONS = {
+    word: {"into": "to", "toward": "to", "towards": "to", "onto": "on"}.get(word, word)
+    for word in _words(
+        "to into toward towards from in on onto at by for with without about of over under through "
+        "during before after between against than as via per within across behind near"
+    )
+}
+PRONOUNS = set(_words("i we you they he she it one"))
+BE = set(_words("is are am was were be been being"))
+CLAUSES = set(
+    _words(
+        "can could may might must should shall will would has have had who whom whose what which "
+        "when where why how if then so that but"
+    )
+)
 
 OPPOSITES = [
     (set(left.split()), set(right.split()))
@@ -326,11 +346,5 @@ EMPTY = set(
     )
 )
 
-WHAT = _table(
-    """
-    who whom whose
-    when
-    where
-    why
-    """
-)
+WHAT = dict.fromkeys(["who", "whom", "whose"], "who")
+WHAT |= {"when": "when", "where": "where", "why": "why"}

@@ -17,7 +17,7 @@ from llmmw import (
 from llmmw.errors import ConfigError, LLMError, Overloaded, UnsupportedFeature
 from llmmw.plugin import Provider, StoreError
 from llmmw.stores import MemoryStore, SqliteStore
-from llmmw.testing import Fault, Script, SimulatedProvider
+from llmmw.testing import Fault, Script, SimulatedProvider, open_host
 
 FRANCE, GERMANY = "What is the capital of France?", "What is the capital of Germany?"
 SAME = "Tell me, what is France's capital?"
@@ -202,12 +202,56 @@ async def test_without_the_store_the_call_goes_on():
     assert cache.statistics()["failed"] == 2
 
 
+async def test_what_can_t_be_read_hides_nothing_else(tmp_path):
+    store = SqliteStore(tmp_path / "a.db")
+    async with client_of(semantic(store=store)) as client:
+        await client.ask(FRANCE)
+        await client.ask(GERMANY)
+    async with open_host() as host, store.open(host):
+        first, _ = [stored.key async for stored in store.scan()]
+        await store.put(first, b"of another version")
+    cache = semantic(store=SqliteStore(tmp_path / "a.db"))
+    async with client_of(cache) as client:
+        joined = [(await client.ask(question)).joined for question in (FRANCE, GERMANY)]
+    assert sorted(joined) == [False, True]
+    assert cache.statistics()["failed"] == 1
+
+
+class Late(MemoryStore):
+    """It can't be gone through at first."""
+
+    def scan(self, prefix=""):
+        if not self.asked:
+            self.asked.append(prefix)
+            raise StoreError("away")
+        return super().scan(prefix)
+
+    def __init__(self):
+        super().__init__()
+        vars(self)["asked"] = []
+
+
+async def test_a_store_that_comes_back_is_gone_through():
+    shared = MemoryStore()
+    async with client_of(semantic(store=shared)) as client:
+        await client.ask(FRANCE)
+        kept = [stored async for stored in shared.scan()]
+    cache = semantic(store=(store := Late()))
+    async with client_of(cache) as client:
+        assert (await client.ask(GERMANY)).joined is False
+        for stored in kept:
+            await store.put(stored.key, stored.value)
+        assert (await client.ask(SAME)).joined is True
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
         (lambda: SemanticCache("minilm"), "embed='minilm'"),
         (lambda: semantic(threshold=2), "threshold=2"),
         (lambda: semantic(max_entries=0), "max_entries=0"),
+        (lambda: semantic(ttl=-1), "ttl=-1"),
+        (lambda: semantic(ttl="1h"), "ttl='1h'"),
         (lambda: semantic(store=5), "is no store"),
     ],
 )

@@ -25,6 +25,17 @@ from llmmw_semantic import difference
         ("what is the capital of france?", "what is the capital of germany?", "word"),
         ("How do I write C?", "How do I write C++?", "name"),
         ("How do I make soup?", "How do I make tomato soup?", "word"),
+        ("Did Rome attack Carthage?", "Did Carthage attack Rome?", "order"),
+        ("Who defeated Napoleon?", "Whom did Napoleon defeat?", "order"),
+        ("Who taught Plato?", "Who was taught by Plato?", "order"),
+        ("Is Mia the mother of Ada?", "Is Ada the mother of Mia?", "order"),
+        ("How many inches are in a yard?", "How many yards are in an inch?", "order"),
+        (
+            "Is it noon in Paris when it is 9 in Rome?",
+            "Is it noon in Rome when it is 9 in Paris?",
+            "order",
+        ),
+        ("What is 9 minus 4?", "What is 4 minus 9?", "order"),
         ("x" * 5000, "x" * 5001, "length"),
     ],
 )
@@ -44,6 +55,10 @@ def test_what_is_another_question(one, other, kind):
         ("When does it open on Monday?", "When does it open on Mondays?"),
         ("I can't log in", "I cannot log in"),
         ("How do I fix a tap?", "How do I repair a tap?"),
+        ("Compare Postgres and Oracle.", "Compare Oracle and Postgres."),
+        ("Did you ship my order?", "Was my order shipped?"),
+        ("What is the limit of my credit card?", "What is my credit card limit?"),
+        ("On Monday, when does it open?", "When does it open on Monday?"),
     ],
 )
 def test_what_is_the_same_in_other_words(one, other):
