@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import get_args
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar, get_args
 
 from llmmw._call import OnInterrupt
-from llmmw._request import Request
+from llmmw._request import Generate, Request, generate_of
 from llmmw.errors import BadRequest, ConfigError
 
-__all__ = ["aimed", "check_layers", "check_on_interrupt", "check_targets"]
+__all__ = ["aimed", "asked", "check_layers", "check_on_interrupt", "check_targets"]
+
+R = TypeVar("R", bound=Request)
+
+_WORDS: tuple[OnInterrupt, ...] = get_args(OnInterrupt)
 
 
 def check_targets(targets: Iterable[object]) -> None:
@@ -28,12 +32,25 @@ def check_layers(stack: Iterable[object]) -> None:
 
 def check_on_interrupt(given: object) -> None:
     """Raise `ConfigError` for what is no word of `OnInterrupt`."""
-    if given not in get_args(OnInterrupt):
-        words = ", ".join(get_args(OnInterrupt))
+    if given not in _WORDS:
+        words = ", ".join(_WORDS)
         raise ConfigError(f"on_interrupt={given!r}: expected one of {words}")
 
 
-def aimed(request: Request, model: str | None, targets: Sequence[str]) -> Request:
+def asked(
+    prompt: object, model: str | None, targets: Sequence[str], parameters: Mapping[str, Any]
+) -> Generate:
+    """The request of a friendly form and of parameters, with a target as `aimed` has it.
+
+    Raises:
+        BadRequest: if there is none, or something can't be taken.
+    """
+    if not isinstance(prompt, Generate):  # it has its target from the start, to be made once
+        parameters = {"model": model or (targets[0] if targets else ""), **parameters}
+    return aimed(generate_of(prompt, **parameters), model, targets)
+
+
+def aimed(request: R, model: str | None, targets: Sequence[str]) -> R:
     """The request with a target: the call's own, else the request's, else the client's first.
 
     Raises:

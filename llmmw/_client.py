@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import trio
 
 from llmmw._abilities import GivenCapabilities, abilities_of
-from llmmw._arguments import aimed, check_layers, check_on_interrupt, check_targets
+from llmmw._arguments import aimed, asked, check_layers, check_on_interrupt, check_targets
 from llmmw._call import Call, Listener, OnInterrupt
 from llmmw._capabilities import Capabilities
 from llmmw._chain import Handler, Layer, Middleware, chain, describe
@@ -30,7 +30,6 @@ from llmmw._request import (
     Score,
     check_names,
     conversation,
-    generate_of,
 )
 from llmmw._response import Embeddings, Generation, Response, Scores, TokenCount, asked_for
 from llmmw._router import Router
@@ -178,7 +177,7 @@ class Client(Administered, Mapped, AbstractAsyncContextManager["Client"]):
         Raises:
             LLMError: if there is no answer; see `llmmw.errors`.
         """
-        request = aimed(generate_of(prompt, **parameters), model, self.targets)
+        request = asked(prompt, model, self.targets, parameters)
         face = CallerListener(listener) if listener is not None else None
         call = self._call(request, face, on_interrupt, tenant, sample)
         try:
@@ -204,7 +203,7 @@ class Client(Administered, Mapped, AbstractAsyncContextManager["Client"]):
 
         Leaving the block cancels whatever still goes on for it.
         """
-        request = aimed(generate_of(prompt, **parameters), model, self.targets)
+        request = asked(prompt, model, self.targets, parameters)
         call = self._call(request, None, on_interrupt, tenant, sample)
         stream = Stream()
 

@@ -80,40 +80,53 @@ class JobFile:
 
     def page(self, first: int) -> tuple[list[JobRow], int]:
         """What is known of some rows from this place on, and the place after them."""
-        found = self._db.execute(
+        found = self._read(
             "SELECT * FROM rows WHERE place >= ? AND place < ? ORDER BY place",
-            (first, first + _PAGE),
-        ).fetchall()
+            first,
+            first + _PAGE,
+        )
         return [_row(one) for one in found], first + _PAGE
 
     def rows(self) -> Iterator[JobRow]:
         """All rows, in the order of the input."""
         after = -1
-        while found := self._db.execute(
-            "SELECT * FROM rows WHERE place > ? ORDER BY place LIMIT ?", (after, _PAGE)
-        ).fetchall():
+        while found := self._read(
+            "SELECT * FROM rows WHERE place > ? ORDER BY place LIMIT ?", after, _PAGE
+        ):
             yield from map(_row, found)
             after = found[-1][0]
 
     def counts(self) -> tuple[int, int, int]:
         """How many rows have an answer, how many an error, and the place after the last."""
-        failed, every, last = self._db.execute(
+        ((failed, every, last),) = self._read(
             "SELECT coalesce(sum(failed), 0), count(*), coalesce(max(place), -1) FROM rows"
-        ).fetchone()
+        )
         return every - failed, failed, last + 1
 
     def failed(self) -> dict[int, JobRow]:
         """The rows that have an error, by their places."""
-        found = self._db.execute("SELECT * FROM rows WHERE failed").fetchall()
+        found = self._read("SELECT * FROM rows WHERE failed")
         return {row.place: row for row in map(_row, found)}
 
-    def has_texts(self) -> bool:
-        """Whether some id is no number."""
-        return bool(self._db.execute("SELECT 1 FROM rows WHERE id LIKE '\"%' LIMIT 1").fetchone())
+    def is_numbered(self) -> bool:
+        """Whether all ids are whole numbers of 64 bits."""
+        other = "CAST(CAST(id AS INTEGER) AS TEXT) != id"
+        return not self._read(f"SELECT 1 FROM rows WHERE {other} LIMIT 1")  # noqa: S608 (ours)
 
     def about(self) -> dict[str, Any]:
         """What is known of the whole."""
-        return dict(self._db.execute("SELECT name, value FROM about").fetchall())
+        return dict(self._read("SELECT name, value FROM about"))
+
+    def _read(self, statement: str, *given: object) -> list[Any]:
+        """What a statement finds.
+
+        Raises:
+            ConfigError: if the file is damaged.
+        """
+        try:
+            return self._db.execute(statement, given).fetchall()
+        except sqlite3.Error as error:
+            raise ConfigError(_problem(self.path, error)) from error
 
     def write(self, rows: Sequence[JobRow], about: Mapping[str, Any]) -> None:
         """Keep rows, and what is known of the whole: all or nothing.
@@ -140,10 +153,17 @@ class JobFile:
         self._db.execute(statement, values)
 
     def clear(self) -> None:
-        """Forget all."""
-        with self._transaction() as db:
-            db.execute("DELETE FROM rows")
-            db.execute("DELETE FROM about")
+        """Forget all.
+
+        Raises:
+            ConfigError: if the file is damaged.
+        """
+        try:
+            with self._transaction() as db:
+                db.execute("DELETE FROM rows")
+                db.execute("DELETE FROM about")
+        except sqlite3.Error as error:
+            raise ConfigError(_problem(self.path, error)) from error
 
     def close(self) -> None:
         """Close the file, and let others open it."""

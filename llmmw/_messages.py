@@ -29,6 +29,7 @@ from llmmw.errors import BadRequest
 __all__ = ["Message", "Role", "message_of"]
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
+_ROLES: tuple[Role, ...] = get_args(Role)
 
 
 def _parts(content: object) -> tuple[Part, ...]:
@@ -47,8 +48,8 @@ class Message:
     extra: Extra = attrs.field(factory=dict, hash=False, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
-        if self.role not in get_args(Role):
-            known = ", ".join(get_args(Role))
+        if self.role not in _ROLES:
+            known = ", ".join(_ROLES)
             raise BadRequest(f"unknown role {self.role!r}; roles are {known}")
 
     @property
@@ -69,7 +70,7 @@ def message_of(item: object) -> Message:
         return Message("user", item)
     if isinstance(item, ToolResultPart):
         return Message("tool", item)
-    if isinstance(item, tuple) and len(item) == 2 and item[0] in get_args(Role):
+    if isinstance(item, tuple) and len(item) == 2 and item[0] in _ROLES:
         return Message(item[0], item[1])
     if isinstance(item, Mapping):
         return _message_of_dict(item)

@@ -257,12 +257,14 @@ def _is_content(item: object) -> bool:
     """Whether this is what a tool says as it is."""
     several = isinstance(item, (list, tuple)) and len(item) > 0
     pieces: Any = item if several else [item]
-    return isinstance(item, str) or all(isinstance(one, get_args(Part)) for one in pieces)
+    return isinstance(item, str) or all(isinstance(one, _PARTS) for one in pieces)
 
 
 Part: TypeAlias = (
     TextPart | ReasoningPart | MediaPart | ToolCallPart | ToolResultPart | CachePoint | OpaquePart
 )
+_PARTS: tuple[type[Part], ...] = get_args(Part)
+_KINDS = frozenset(_PARTS)
 
 
 def text_of(parts: Iterable[Part]) -> str:
@@ -278,7 +280,9 @@ def content_parts(content: object) -> tuple[Part, ...]:
     """
     if isinstance(content, str):
         return (TextPart(content),)
-    if isinstance(content, get_args(Part)):
+    if type(content) is tuple and _KINDS.issuperset(map(type, content)):
+        return content  # as all that was made before is
+    if isinstance(content, _PARTS):
         return (content,)
     if isinstance(content, Mapping):
         return (_part_of_dict(content),)
@@ -291,8 +295,8 @@ def _part_of_dict(item: Mapping[str, Any]) -> Part:
     """A part from its plain form or from a content block of the OpenAI kind."""
     if "$kind" in item:
         made = restore(item)
-        if isinstance(made, get_args(Part)):
-            return made  # type: ignore[no-any-return]
+        if isinstance(made, _PARTS):
+            return made
         raise BadRequest(f"expected a part of a message, got a {item['$kind']}")
     kind = item.get("type")
     try:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import base64
 import difflib
 import hashlib
+import inspect
 import json
-import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache
+from itertools import compress
+from operator import attrgetter, is_not
 from typing import Any, TypeVar, cast
 
 import attrs
@@ -24,9 +26,11 @@ from llmmw.errors import BadRequest
 __all__ = [
     "canonical_key",
     "check_names",
+    "copied",
     "default_of",
     "key_of_plain",
     "plain",
+    "reader",
     "restore",
     "value",
 ]
@@ -43,37 +47,102 @@ def value(cls: type[T]) -> type[T]:
     return cls
 
 
-def plain(item: object, depth: int = 0) -> Any:
+def plain(item: object, depth: int = 0, changeable: list[Any] | None = None) -> Any:
     """The plain form of a value: dicts, lists, strings, numbers, booleans and `None`.
+
+    A whole float is written as an integer. What of the value can be changed in place, or can get
+    something in it, is added to `changeable`. Quick, since every cached call has one made.
 
     Raises:
         BadRequest: for a type that has no plain form, or nesting deeper than 64.
     """
-    if item is None or isinstance(item, (str, bool, int, float)):
+    kind: Any = type(item)
+    if kind in _ATOMS:
         return item
+    if kind is tuple and depth <= _MAX_DEPTH:
+        return [plain(one, depth + 1, changeable) for one in item]  # type: ignore[attr-defined]
+    is_ours = _KINDS.get(kind.__name__) is kind
+    if not is_ours or depth > _MAX_DEPTH:
+        return _plain_data(item, depth, changeable)
+    shape, made = _shape_of(kind), {"$kind": kind.__name__}
+    given = shape.read(item)
+    for place in compress(shape.places, map(is_not, given, shape.defaults)):
+        one, default = given[place], shape.defaults[place]
+        if type(default) is dict and changeable is not None:
+            changeable.append(one)
+        if one != default:
+            name = shape.names[place]
+            made[name] = one if type(one) in _ATOMS else plain(one, depth + 1, changeable)
+    return made
+
+
+_ATOMS: frozenset[Any] = frozenset({str, bool, int, type(None)})
+
+
+def _plain_data(item: object, depth: int, changeable: list[Any] | None) -> Any:
+    if isinstance(item, (str, int)):
+        return item
+    if isinstance(item, float):
+        return int(item) if item.is_integer() else item
     if depth > _MAX_DEPTH:
         raise BadRequest(f"a request may nest {_MAX_DEPTH} levels deep, this one nests deeper")
     if isinstance(item, bytes):
         return {"$kind": "bytes", "base64": base64.b64encode(item).decode()}
+    if changeable is not None:
+        changeable.append(item)
     if isinstance(item, Mapping):
-        return {str(name): plain(one, depth + 1) for name, one in item.items()}
+        return {str(name): plain(one, depth + 1, changeable) for name, one in item.items()}
     if isinstance(item, (list, tuple)):
-        return [plain(one, depth + 1) for one in item]
-    if _KINDS.get(type(item).__name__) is type(item):
-        made = {"$kind": type(item).__name__}
-        for name, default in _defaults_of(cast("Any", type(item))):
-            given = getattr(item, name)
-            if given is not default and given != default:
-                made[name] = plain(given, depth + 1)
-        return made
+        return [plain(one, depth + 1, changeable) for one in item]
     raise BadRequest(f"{type(item).__name__} has no place in a request: use plain data")
 
 
+@attrs.frozen
+class _Shape:
+    """The fields of a kind of values that count."""
+
+    names: tuple[str, ...]
+    defaults: tuple[object, ...]
+    """They are only compared with."""
+    places: range
+    read: Callable[[Any], tuple[Any, ...]]
+
+
 @cache
-def _defaults_of(kind: Any) -> list[tuple[str, object]]:
-    """The fields that count, each with its default, which is only compared with."""
-    fields = attrs.fields(kind)
-    return [(field.name, default_of(field)) for field in fields if field.init and field.eq]
+def _shape_of(kind: Any) -> _Shape:
+    rows = {f.name: default_of(f) for f in attrs.fields(kind) if f.init and f.eq}
+    return _Shape(tuple(rows), tuple(rows.values()), range(len(rows)), reader(rows))
+
+
+def reader(names: Iterable[str]) -> Callable[[Any], tuple[Any, ...]]:
+    """Reads these attributes of an object, all at once."""
+    several = tuple(names)
+    if len(several) > 1:
+        return attrgetter(*several)
+    return lambda item: tuple([getattr(item, name) for name in several])
+
+
+def copied(item: T) -> T:
+    """The same value once more, to be changed by who made it: nothing is converted or checked."""
+    kind: Any = type(item)
+    read, writers = _access_to(kind)
+    other = object.__new__(kind)
+    for write, given in zip(writers, read(item), strict=True):
+        write(other, given)
+    return cast("T", other)
+
+
+@cache
+def _access_to(kind: Any) -> tuple[Callable[[Any], tuple[Any, ...]], list[Any]]:
+    names = [field.name for field in attrs.fields(kind)]
+    return reader(names), [_writer(kind, name) for name in names]
+
+
+def _writer(kind: type, name: str) -> Callable[[Any, Any], None]:
+    slot = getattr(kind, name, None)
+    if inspect.ismemberdescriptor(slot):
+        return slot.__set__
+    return lambda item, given: object.__setattr__(item, name, given)
 
 
 def default_of(field: attrs.Attribute[Any]) -> object:
@@ -120,29 +189,20 @@ def canonical_key(item: object) -> str:
 
 def key_of_plain(data: Any) -> str:
     """The `canonical_key` of what has this plain form."""
-    encoded = _encoded(data)
-    if not encoded.isascii() or _FLOAT.search(encoded):  # else `_normal` changes nothing
-        encoded = _encoded(_normal(data))
-    return hashlib.blake2b(encoded, digest_size=16).hexdigest()
-
-
-_FLOAT = re.compile(rb"\.0|\de")
-
-
-def _encoded(data: Any) -> bytes:
     import orjson  # kept out of `import llmmw`
 
     try:
-        return orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
+        encoded = orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
+        if not encoded.isascii() and not unicodedata.is_normalized("NFC", encoded.decode()):
+            encoded = orjson.dumps(_normal(data), option=orjson.OPT_SORT_KEYS)
     except TypeError:  # integers beyond 64 bits, lone surrogates: rare, and still a key
-        return json.dumps(data, sort_keys=True).encode()
+        encoded = json.dumps(_normal(data), sort_keys=True).encode()
+    return hashlib.blake2b(encoded, digest_size=16).hexdigest()
 
 
 def _normal(data: Any) -> Any:
     if isinstance(data, str):
         return data if data.isascii() else unicodedata.normalize("NFC", data)
-    if isinstance(data, float) and data.is_integer():
-        return int(data)
     if isinstance(data, dict):
         return {_normal(name): _normal(one) for name, one in data.items()}
     if isinstance(data, list):
@@ -150,11 +210,17 @@ def _normal(data: Any) -> Any:
     return data
 
 
-def check_names(given: Iterable[str], kind: type, also: Iterable[str] = ()) -> None:
+def check_names(given: Iterable[str], kind: type, also: Collection[str] = ()) -> None:
     """Raise `BadRequest` for a name that is no field of `kind`, with the nearest that is."""
-    known = [field.name for field in attrs.fields(kind) if field.init] + list(also)
+    names = _names_of(kind)
     for name in given:
-        if name not in known:
+        if name not in names and name not in also:
+            known = [*names, *also]
             near = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
             raise BadRequest(f"{kind.__name__} has no parameter {name!r}; {hint}")
+
+
+@cache
+def _names_of(kind: Any) -> Mapping[str, None]:
+    return {field.name: None for field in attrs.fields(kind) if field.init}

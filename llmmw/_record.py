@@ -24,7 +24,7 @@ import attrs
 from llmmw import _messages, _output, _parts, _request, _response, _tools, errors
 from llmmw._deltas import Delta, PartDelta, PartEnd, PartStart, ResponseStart, deltas_of
 from llmmw._plain import default_of
-from llmmw._record_types import Test, test_of
+from llmmw._record_types import Test, kinds_of, test_of
 from llmmw._response import Generation, Response
 from llmmw.errors import LLMError
 
@@ -62,6 +62,7 @@ KINDS: Mapping[str, type] = {
 } | {"PartDelta": PartDelta}
 _LEFT_OUT = {"raw", "http", "ledger", "joined", "load"}
 """What no two answers are compared by, and is not kept, under any of these names."""
+_NESTS: frozenset[type] = frozenset({list, dict})
 
 
 @attrs.frozen
@@ -71,6 +72,8 @@ class _Field:
     default: object
     free: bool
     """It holds plain data of somebody else's."""
+    kinds: frozenset[type]
+    """Of these, everything fits."""
     fits: Test
 
 
@@ -83,6 +86,7 @@ def _fields_of(kind: Any) -> tuple[_Field, ...]:
             field.alias,
             default_of(field),
             _is_free(hints[field.name]),
+            kinds_of(hints[field.name]) - _NESTS,
             test_of(hints[field.name]),
         )
         for field in attrs.fields(kind)
@@ -128,10 +132,16 @@ _ATOMS = {str, int, float, bool, bytes}
 
 def _unpacked(data: Any, depth: int = 0) -> Any:
     kind = type(data)
-    if kind is list:
-        return tuple([_unpacked(one, depth + 1) for one in data])
-    if kind is not dict:
+    if kind is dict:
+        return _made(data, depth)
+    if kind is not list:
         return data
+    if _ATOMS.issuperset(map(type, data)):  # there may be thousands
+        return tuple(data)
+    return tuple([_unpacked(one, depth + 1) for one in data])
+
+
+def _made(data: dict[str, Any], depth: int) -> Any:
     if depth > _DEEPEST:
         raise RecordError(f"it nests deeper than {_DEEPEST} levels")
     name = data.pop("", None)
@@ -143,14 +153,13 @@ def _unpacked(data: Any, depth: int = 0) -> Any:
     fields = _fields_by_alias(cls)
     for alias, one in data.items():
         field = fields[alias]
+        if type(one) in field.kinds:
+            continue
         if type(one) in _NESTS and not field.free:
             data[alias] = one = _unpacked(one, depth + 1)
-        if not field.fits(one):
+        if type(one) not in field.kinds and not field.fits(one):
             raise RecordError(f"{alias} of {name} can't be a {type(one).__name__}")
     return cls(**data)
-
-
-_NESTS = {list, dict}
 
 
 @cache

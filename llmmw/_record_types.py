@@ -10,7 +10,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeAlias, Union, get_args, get_origin
 
-__all__ = ["Test", "test_of"]
+__all__ = ["Test", "kinds_of", "test_of"]
 
 Test: TypeAlias = Callable[[Any], bool]
 
@@ -27,7 +27,7 @@ def test_of(hint: Any) -> Test:
     """Whether something is of the type that this hint names; what is anybody's own is anything."""
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
-        return _one_of(args)
+        return _one_of(hint)
     if origin is Literal:
         return lambda given: type(given) is str and given in args
     if origin is tuple:
@@ -45,10 +45,16 @@ def test_of(hint: Any) -> Test:
     return lambda given: True
 
 
-def _one_of(hints: tuple[Any, ...]) -> Test:
+def kinds_of(hint: Any) -> frozenset[type]:
+    """The types of which whatever there is fits this hint: most of what is met, told quickly."""
+    hints = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     kinds = frozenset(one for one in hints if isinstance(one, type) and one not in _OWN)
-    kinds |= _NUMBERS if float in kinds else set()
-    others = [test_of(one) for one in hints if one not in kinds]
+    return kinds | _NUMBERS if float in kinds else kinds
+
+
+def _one_of(hint: Any) -> Test:
+    kinds = kinds_of(hint)
+    others = [test_of(one) for one in get_args(hint) if one not in kinds]
     return lambda given: type(given) in kinds or any(test(given) for test in others)
 
 

@@ -13,7 +13,7 @@ import attrs
 from llmmw._messages import Message, Role, message_of
 from llmmw._output import OutputFormat, output_of, strings
 from llmmw._parts import content_parts
-from llmmw._plain import canonical_key, check_names, value
+from llmmw._plain import canonical_key, check_names, copied, value
 from llmmw._response import Generation
 from llmmw._tools import ServerTool, Tool, ToolNames, tools_of
 from llmmw.errors import BadRequest
@@ -92,9 +92,7 @@ class Request:
     def _asked_of(self: R, model: str) -> R:
         """The same request to another target, many times quicker than with all fields checked
         anew: each fallback and hedge makes one."""
-        other = object.__new__(type(self))
-        for field in attrs.fields(type(self)):
-            object.__setattr__(other, field.name, getattr(self, field.name))
+        other = copied(self)
         object.__setattr__(other, "model", model)
         return other
 

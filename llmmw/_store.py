@@ -34,6 +34,10 @@ __all__ = [
 
 _CLEAN_UP = 5.0
 """Seconds that a store may take to write what it has and close."""
+_FIRST_WAIT, _LONGEST_WAIT = 0.1, 5.0
+"""Seconds after which a store is opened anew that could not be, ever longer."""
+_REST = 4
+"""So many times as long as its opening took, at least: calls do other things than wait for it."""
 
 
 class StoreError(Exception):
@@ -124,6 +128,17 @@ class _Open:
     store: Store
     ready: trio.Event = attrs.field(factory=trio.Event)
     life: Task[None] | None = None
+    began: float = attrs.field(factory=trio.current_time)
+
+
+@attrs.frozen
+class _Shut:
+    """Why a store could not be opened, and when that is tried anew."""
+
+    store: Store
+    why: str
+    wait: float
+    again: float
 
 
 def only_given(name: str, options: Mapping[str, Any], *items: str) -> Store:
@@ -156,10 +171,12 @@ async def opened(host: Host, given: GivenStore) -> Store:
     """The store, open as long as its host is. All who mean the same share it.
 
     Raises:
-        Exception: what its opening raised; the next who needs it tries anew.
+        Exception: what its opening raised. Who needs it later tries anew.
+        StoreError: if that was just now.
     """
     identity = _identity(given)
     if identity not in host.stores:
+        _check_time(host, identity)
         host.stores[identity] = made = _Open(_made(host, given))
         made.life = host.start(lambda: _live(host, identity))
     there: _Open = host.stores[identity]
@@ -169,13 +186,30 @@ async def opened(host: Host, given: GivenStore) -> Store:
             assert there.life is not None
             await there.life.wait()  # raises what its opening raised
             raise StoreError(f"the store {name_of_store(given)!r} ended its lifetime by itself")
+        host.shut_stores.pop(identity, None)
     return there.store
+
+
+def _check_time(host: Host, identity: str) -> None:
+    shut: _Shut | None = host.shut_stores.get(identity)
+    rest = 0.0 if shut is None else shut.again - trio.current_time()
+    if shut is not None and rest > 0:
+        raise StoreError(f"{shut.why}; it is opened anew in {rest:.2g} s")
 
 
 async def _live(host: Host, identity: str) -> None:
     there: _Open = host.stores[identity]
     try:
         await live(there.store.open(host), there.ready, _CLEAN_UP)
+    except Exception as error:
+        if not there.ready.is_set():
+            before: _Shut | None = host.shut_stores.get(identity)
+            wait = _FIRST_WAIT if before is None else min(2 * before.wait, _LONGEST_WAIT)
+            now = trio.current_time()
+            again = now + max(wait, _REST * (now - there.began))
+            why = f"{type(error).__name__}: {error}"
+            host.shut_stores[identity] = _Shut(there.store, why, wait, again)
+        raise
     finally:
         host.stores.pop(identity, None)
         there.ready.set()

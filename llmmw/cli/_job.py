@@ -140,7 +140,7 @@ class Job:
         if self.file.about().get("made") == self._made():
             return failed
         try:
-            write_rows(self.path, self._rows(), numbered=not self.file.has_texts())
+            write_rows(self.path, self._rows(), numbered=self.file.is_numbered())
             if failed:
                 replace_file(self.letters, lambda file: file.writelines(self._dead()))
             else:
@@ -168,7 +168,8 @@ class Job:
         for place, (number, data) in enumerate(self.table.rows()):
             row = failed.get(place)
             if row is not None:
-                letter = {"id": orjson.loads(row.id), self.table.unit: number}
+                where = "number" if self.table.unit == "row" else self.table.unit
+                letter = {"id": orjson.loads(row.id), where: number}
                 letter |= told(row.answer)
                 try:
                     yield encode(letter | {"row": data if isinstance(data, dict) else None})

@@ -34,10 +34,18 @@ class Entry:
     def text(self) -> str:
         """The answer in words."""
         if isinstance(self.answer, Generation):
-            return self.answer.text
+            calls = (f"{call.name}({call.arguments})" for call in self.answer.tool_calls)
+            return self.answer.text or " ".join(calls)
         if isinstance(self.answer, Response):
             return repr(self.answer)
         return "" if self.answer is None else f"{type(self.answer).__name__}: {self.answer}"
+
+    @property
+    def said(self) -> object:
+        """What makes it another answer: not what it has cost, nor its id."""
+        if isinstance(self.answer, Generation):
+            return self.answer.message, self.answer.candidates
+        return self.answer if isinstance(self.answer, Response) else self.text or self.stored.value
 
     def row(self) -> dict[str, Any]:
         """What `export` writes."""
@@ -80,6 +88,6 @@ async def differences(one: Store, other: Store) -> AsyncIterator[tuple[str, Entr
             after = await anext(new, None)
         else:
             was, now = _entry(before), _entry(after)
-            if was.answer != now.answer and was.text != now.text:
+            if was.said != now.said:
                 yield "~", now
             before, after = await anext(old, None), await anext(new, None)

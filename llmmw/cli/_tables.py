@@ -183,10 +183,19 @@ class ParquetTable:
     def rows(self) -> Iterator[Raw]:
         """All rows; some thousands of them are in memory."""
         number = 0
-        for batch in self._open().iter_batches(batch_size=_BATCH):
-            for row in batch.to_pylist():
+        for batch in self._batches():
+            for row in batch:
                 number += 1
                 yield number, {name: one for name, one in row.items() if one is not None}
+
+    def _batches(self) -> Iterator[list[dict[str, Any]]]:
+        arrow, count = pyarrow(), 0
+        try:
+            for batch in self._open().iter_batches(batch_size=_BATCH):
+                yield batch.to_pylist()
+                count += batch.num_rows
+        except (arrow.ArrowException, OSError) as error:
+            raise Failed(f"{self.name}: after row {count}: {error}") from error
 
     def _open(self) -> Any:
         arrow = pyarrow()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import date, time
 from string import Formatter
 from typing import Any
 
@@ -63,4 +64,9 @@ def _text(row: Mapping[str, Any], name: str) -> str:
     value = row.get(name)
     if value is None:
         raise BadRequest(f"the row has no {name!r}, which the template names")
-    return value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
+    if isinstance(value, (date, time)):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    plain = not isinstance(value, (bool, dict, list))
+    return str(value) if plain else orjson.dumps(value, default=str).decode()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cache
-from typing import Any, cast
+from typing import TypeVar
 
 import attrs
 
 from llmmw._deltas import Delta
 from llmmw._ledger import AttemptEnded, AttemptStarted, Event, Ledger, StreamResumed
+from llmmw._plain import copied
 from llmmw._record import Record
 from llmmw._request import Generate, Request
 from llmmw._response import Candidate, Finish, Generation, Response
@@ -19,12 +19,16 @@ __all__ = [
     "Place",
     "answered_by",
     "as_given",
+    "fewer",
     "is_lasting",
     "is_whole",
     "places",
     "several",
     "together",
+    "with_others",
 ]
+
+T = TypeVar("T", bound=Response)
 
 
 @attrs.frozen
@@ -42,6 +46,12 @@ def several(request: Request) -> int:
     """How many answers a request asks for, where it is more than one; else 0."""
     n = request.n if isinstance(request, Generate) else None
     return n if n is not None and n > 1 else 0
+
+
+def fewer(request: Request, known: int) -> Request:
+    """A request of several for those that are not known yet."""
+    left = several(request) - known
+    return request.replace(n=left if left > 1 else None)
 
 
 def is_whole(request: Request, response: Response, events: Sequence[Event] = ()) -> bool:
@@ -108,11 +118,8 @@ def places(
 
 
 def as_given(answer: Response, ledger: Ledger) -> Response:
-    """A kept answer for a call that pays nothing for it. By hand, since it is most of what a hit
-    takes."""
-    other: Response = object.__new__(type(answer))
-    for name in _names_of(cast("Any", type(answer))):
-        _set(other, name, getattr(answer, name))
+    """A kept answer for a call that pays nothing for it."""
+    other = copied(answer)
     _set(other, "ledger", ledger)
     _set(other, "joined", True)
     return other
@@ -121,13 +128,18 @@ def as_given(answer: Response, ledger: Ledger) -> Response:
 _set = object.__setattr__
 
 
-@cache
-def _names_of(kind: Any) -> tuple[str, ...]:
-    return tuple(field.name for field in attrs.fields(kind))
-
-
-def together(samples: Sequence[Generation]) -> Generation:
+def together(samples: Sequence[Record]) -> Generation:
     """The answer that a request for so many would have had."""
-    first = samples[0]
-    rows = tuple(Candidate(one.message, one.finish) for one in samples)
-    return first.replace(candidates=rows, usage=None)
+    last = samples[-1].answer
+    assert isinstance(last, Generation)
+    return with_others(samples[:-1], last).replace(usage=None)
+
+
+def with_others(known: Sequence[Record], response: T) -> T:
+    """An answer behind those that were known before it came."""
+    if not known or not isinstance(response, Generation):
+        return response
+    answers = [one.answer for one in known if isinstance(one.answer, Generation)]
+    new = response.candidates or (Candidate(response.message, response.finish),)
+    rows = (*(Candidate(one.message, one.finish) for one in answers), *new)
+    return response.replace(message=rows[0].message, finish=rows[0].finish, candidates=rows)

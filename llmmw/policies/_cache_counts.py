@@ -23,6 +23,7 @@ class Counts:
     misses: int = 0
     sample_misses: int = 0
     new: int = 0
+    new_samples: int = 0
     overwritten: int = 0
     redundant: int = 0
     refused: int = 0
@@ -48,9 +49,10 @@ class Counts:
         self.misses += 1
         self.sample_misses += why == "sample"
 
-    def kept(self, how: str) -> None:
+    def kept(self, how: str, sample: int) -> None:
         """An answer was stored, in one of three ways."""
         setattr(self, how, getattr(self, how) + 1)
+        self.new_samples += how == "new" and sample > 0
 
     @property
     def stored(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Collection
+from typing import Any
 
 import attrs
 
@@ -23,7 +24,7 @@ def check_dropped(item: object, field: attrs.Attribute[tuple[str, ...]], given: 
     """Fields of requests, by their names."""
     names = given if isinstance(given, tuple) else (given,)
     for name in names:
-        if name not in _KNOWN:
+        if not isinstance(name, str) or name not in _KNOWN:
             known = ", ".join(sorted(_KNOWN))
             raise ConfigError(f"Cache(drop=…): {name!r} is no field of a request; there is {known}")
 
@@ -33,11 +34,15 @@ class Keys:
     """Makes keys: a hash over every field of a request but `metadata`, and but those that are
     dropped, with the tenant; and the number of the sample.
 
-    A key has no text of the request in it. What a request is asked again is not hashed again.
+    A key has no text of the request in it. A request that is asked again is not hashed again,
+    unless something in it can have been changed in place: it has a mapping with something in it.
     """
 
     dropped: Collection[str] = ()
-    _known: dict[tuple[int, str], tuple[weakref.ref[Request], str]] = attrs.field(factory=dict)
+    _known: dict[tuple[int, str], tuple[weakref.ref[Request], str, list[Any]]] = attrs.field(
+        factory=dict
+    )
+    """With what had nothing in it then, and may have by now."""
 
     def base(self, request: Request, tenant: str) -> str:
         """What the keys of all samples begin with.
@@ -47,9 +52,10 @@ class Keys:
         """
         place = (id(request), tenant)
         known = self._known.get(place)
-        if known is not None and known[0]() is request:
+        if known is not None and known[0]() is request and not any(known[2]):
             return known[1]
-        data = plain(request)
+        changeable: list[Any] = []
+        data = plain(request, changeable=changeable)
         for name in ("metadata", *self.dropped):
             data.pop(name, None)
         if data.get("n") == 1:
@@ -57,7 +63,10 @@ class Keys:
         key = key_of_plain([data, tenant])
         if len(self._known) >= _MOST:
             self._known.clear()
-        self._known[place] = (weakref.ref(request), key)
+        if request.metadata:  # it makes no difference
+            changeable = [one for one in changeable if one is not request.metadata]
+        if not any(changeable):
+            self._known[place] = (weakref.ref(request), key, changeable)
         return key
 
     def of_sample(self, request: Request, tenant: str, sample: int) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any, cast
 
@@ -14,7 +16,7 @@ from llmmw._call import Call
 from llmmw._ledger import CacheStored, StoreFailed
 from llmmw._record import Record, RecordError, read_record, write_record
 from llmmw._response import Generation
-from llmmw._store import GivenStore, Store, name_of_store, opened
+from llmmw._store import GivenStore, Store, StoreError, name_of_store, opened
 from llmmw._tasks import Host
 from llmmw.errors import LLMError
 from llmmw.policies._cache_answers import Place, several, together
@@ -23,8 +25,11 @@ from llmmw.policies._cache_key import Keys
 
 __all__ = ["Found", "Shelf"]
 
+_WARN_EVERY = 60.0
+"""Seconds between two warnings of a store that can't be used. Events tell of each time."""
 _MOST = 2000
 _MOST_BYTES = 2**14
+_log = logging.getLogger("llmmw.store")
 
 
 @attrs.define
@@ -69,23 +74,36 @@ class Shelf:
     _host: Host | None = attrs.field(default=None, init=False)
     _store: Store | None = attrs.field(default=None, init=False)
     """The one that was used last, and the host that has opened it."""
+    _warned: float = attrs.field(default=-math.inf, init=False)
+    """When it was last said that the store can't be used."""
     _read: OrderedDict[str, _Read] = attrs.field(factory=OrderedDict, init=False)
 
-    async def look_for(self, call: Call, sample: int) -> Found | None:
+    async def look_for(self, call: Call, key: str, sample: int) -> Found | None:
         """The answer to a call; for a request of several, of as many single ones, too."""
         request, tenant = call.request, call.tenant
-        found = await self.look(call, self.keys.of_sample(request, tenant, sample))
+        found = await self.look(call, key)
         n = several(request)
         if found is not None or not n:
             return found
-        single, rows, age = request.replace(n=None), list[Generation](), 0.0
+        ones = await self.samples(call, sample)
+        if len(ones) < n:
+            return None
+        answer = together([one.record for one in ones])
+        return Found(Record(answer, request.model, tenant, sample), max(one.age for one in ones))
+
+    async def samples(
+        self, call: Call, sample: int, late: Callable[[Found], float] = lambda _: 0.0
+    ) -> list[Found]:
+        """Of the single answers that a request of several is the same as, those that are there and
+        not late, as far as none is missing."""
+        n, found = several(call.request), list[Found]()
+        single = call.request.replace(n=None) if n else call.request
         for number in range(sample * n, (sample + 1) * n):
-            one = await self.look(call, self.keys.of_sample(single, tenant, number))
-            if one is None or not isinstance(one.record.answer, Generation):
-                return None
-            rows.append(one.record.answer)
-            age = max(age, one.age)
-        return Found(Record(together(rows), request.model, tenant, sample), age)
+            one = await self.look(call, self.keys.of_sample(single, call.tenant, number))
+            if one is None or not isinstance(one.record.answer, Generation) or late(one) > 0:
+                break
+            found.append(one)
+        return found
 
     async def look(self, call: Call, key: str) -> Found | None:
         """The answer that is kept under a key for the call's tenant."""
@@ -93,7 +111,7 @@ class Shelf:
             store = self._store if self._host is call.host else None
             stored = await (store or await self._opened(call)).get(key)
         except Exception as error:  # a store is never worth a call
-            self._tell(call, f"{type(error).__name__}: {error}")
+            self._fail(call, error)
             return None
         if stored is None:
             return None
@@ -134,7 +152,7 @@ class Shelf:
             how = "new"
             if old is not None and not place.beside:
                 how = "redundant" if old.record.answer == record.answer else "overwritten"
-            self.counts.kept(how)
+            self.counts.kept(how, place.sample)
             self._remember(key, value, read_record(value)).is_still(value)
             now, parent = trio.current_time(), call.attempt.number
             call.ledger.write(CacheStored, now, key, record.target, len(value), how, parent)
@@ -143,15 +161,26 @@ class Shelf:
         try:
             await (await self._opened(call)).put(key, value, ttl)
         except Exception as error:  # a store is never worth a call
-            self._tell(call, f"{type(error).__name__}: {error}")
+            self._fail(call, error)
             return False
         return True
 
     async def _opened(self, call: Call) -> Store:
         assert call.host is not None
+        self._host = None
         self._store = await opened(call.host, self.given)
         self._host = call.host
         return self._store
+
+    def _fail(self, call: Call, error: Exception) -> None:
+        """A store that is open logs by itself what it calls a `StoreError`."""
+        told = isinstance(error, StoreError) and self._host is not None
+        now, message = trio.current_time(), f"{type(error).__name__}: {error}"
+        self._tell(call, message)
+        if not told and not 0 <= now - self._warned < _WARN_EVERY:
+            self._warned = now
+            name = name_of_store(self.given)
+            _log.warning("calls go on without the store %s: %s", name, message)
 
     def _tell(self, call: Call, message: str) -> None:
         self._host = None  # it may have closed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import attrs
@@ -63,3 +63,9 @@ def one_of(*words: str) -> Validator:
 
 def _wrong(item: Any, field: attrs.Attribute[Any], given: Any, what: str) -> ConfigError:
     return ConfigError(f"{type(item).__name__}({field.name}={given!r}): expected {what}")
+
+
+def names(given: str | Iterable[str]) -> tuple[str, ...]:
+    """A converter: one name, or some. What is neither is left to validators."""
+    some: Any = given
+    return tuple(some) if isinstance(some, Iterable) and not isinstance(some, str) else (some,)

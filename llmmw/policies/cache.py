@@ -41,9 +41,11 @@ from llmmw.policies._cache_answers import (
     Place,
     answered_by,
     as_given,
+    fewer,
     is_lasting,
     is_whole,
     places,
+    with_others,
 )
 from llmmw.policies._cache_key import Keys, check_dropped
 from llmmw.policies._cache_listen import Heard, Recorder
@@ -118,7 +120,9 @@ class Cache:
     negative: float = attrs.field(default=0.0, validator=_options.seconds(0), kw_only=True)
     sampled: bool = attrs.field(default=False, kw_only=True)
     buckets: int = attrs.field(default=1, validator=_options.whole(1), kw_only=True)
-    drop: tuple[str, ...] = attrs.field(default=(), validator=check_dropped, kw_only=True)
+    drop: tuple[str, ...] = attrs.field(
+        default=(), converter=_options.names, validator=check_dropped, kw_only=True
+    )
     coalesce: bool = attrs.field(default=True, kw_only=True)
     max_bytes: int = attrs.field(default=8 * 2**20, validator=_options.whole(1), kw_only=True)
     _shelf: Shelf = attrs.field(init=False, eq=False, repr=False)
@@ -162,7 +166,7 @@ class Cache:
         """What is kept, and may still be of use."""
         if question.mode == "write-only":
             return None
-        found = await self._shelf.look_for(question.call, question.sample)
+        found = await self._shelf.look_for(question.call, question.key, question.sample)
         if found is None or not isinstance(found.record.answer, LLMError):
             return found
         return found if found.age <= self.negative else None
@@ -261,34 +265,57 @@ class Cache:
         """Ask, and keep what comes."""
         call, began = question.call, len(question.call.ledger.events)
         told: list[Delta] | None = None
+        whole, known = call.request, await self._known(question)
+        if known:
+            call = call.replace(request=fewer(whole, len(known)))
         if call.listener is not None:
             recorder = Recorder(call.listener)
             call, told = call.replace(listener=recorder), recorder.told
         try:
             response = await next(call)
         except LLMError as error:
-            if self.negative and is_lasting(error) and question.mode != "read-only":
-                record = Record(error, call.request.model, call.tenant, question.sample)
-                await self._shelf.keep(call, Place(call.request, question.sample, record), old)
+            keeps = self.negative and is_lasting(error) and question.mode != "read-only"
+            if keeps and not self._differs(question):
+                record = Record(error, whole.model, call.tenant, question.sample)
+                await self._shelf.keep(call, Place(whole, question.sample, record), old)
             raise
+        given = with_others(known, response)
         if question.mode == "read-only":
-            return response
+            return given
         events, asked = call.ledger.events[began:], call.request.model
         target = answered_by(events, call.attempt.number, asked)
-        if not target or not is_whole(call.request, response, events):
+        if not target or not is_whole(call.request, response, events) or self._differs(question):
             self._shelf.counts.refused += 1
-            return response
+            return given
+        if question.mode == "write-only":
+            old = await self._shelf.look_for(call, question.key, question.sample)
         deltas = None if told is None else tuple(told)
         for place in places(
-            call.request,
-            response,
+            whole if target == asked else call.request,
+            given if target == asked else response,
             target=target,
             tenant=call.tenant,
             sample=question.sample,
             deltas=deltas,
         ):
             await self._shelf.keep(call, place, old if target == asked else None)
-        return response
+        return given
+
+    async def _known(self, question: _Question) -> list[Record]:
+        """Of several that are asked for, the first that are there; none for who listens."""
+        if question.call.listener is not None or question.mode not in ("read-write", "read-only"):
+            return []
+        found = await self._shelf.samples(question.call, question.sample, self._late)
+        return [one.record for one in found]
+
+    def _differs(self, question: _Question) -> bool:
+        """Whether something in the request was changed in place while it was asked."""
+        call = question.call
+        try:
+            key = self._shelf.keys.of_sample(call.request, call.tenant, question.sample)
+        except BadRequest:
+            return True
+        return key != question.key
 
     def _refresh(self, question: _Question, next: Handler, old: Found) -> None:
         """Ask anew in the background, once."""
@@ -314,7 +341,8 @@ class Cache:
     def statistics(self) -> dict[str, Any]:
         """How many calls were `hits` (`stale` of them, and `negative`: errors) and `misses`, of
         these `sample_misses` where other samples were there; how many answers were `stored`
-        (`new`, `overwritten`, `redundant`) and `refused`; how many calls `joined` another; how
-        often the store `failed`; the tokens and US dollars saved; and `store`, its own."""
+        (`new`, with `new_samples` beside a first; `overwritten`, `redundant`) and `refused`; how
+        many `joined` another; how often the store `failed`; the tokens and US dollars saved; and
+        `store`, its own."""
         counts = self._shelf.counts.data()
         return {**counts, "joined": self._flights.joined, "store": self._shelf.statistics()}

@@ -21,7 +21,7 @@ in Communications", 1986. That failed requests count is in the hosts' own guides
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias
 
 import attrs
@@ -56,10 +56,6 @@ _LONGEST = 1e9
 def _given_store(item: object, field: attrs.Attribute[Any], given: object) -> None:
     if given is not None:
         check_given("RateLimit", given)
-
-
-def _names(given: str | Iterable[str]) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(given)
 
 
 @attrs.frozen(kw_only=True)
@@ -104,7 +100,7 @@ class RateLimit:
     scope: Literal["provider", "model", "all"] = attrs.field(
         default="provider", validator=_options.one_of("provider", "model", "all")
     )
-    only: tuple[str, ...] = attrs.field(default=(), converter=_names)
+    only: tuple[str, ...] = attrs.field(default=(), converter=_options.names)
     queue: int = attrs.field(default=10_000, validator=_options.whole(0))
     priority: Callable[[Call], float] | None = None
     estimate: Callable[[Request], float] | None = None

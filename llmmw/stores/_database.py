@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -30,6 +31,8 @@ _APPLICATION = 0x6C6C6D77
 _VERSION = 1
 _PATIENCE = 30.0
 """Seconds that a thread waits for another process that writes."""
+_OPENING = 3.0
+"""The same, when the file is opened, for which calls wait."""
 _HURRY = 2.0
 """The same, from when the store is to close."""
 _LOOK = 250
@@ -48,6 +51,8 @@ PRAGMA user_version = {_VERSION};
 """
 _SELECT = "SELECT value, stored, expires, used FROM entries WHERE key = ?"
 _PAGE = 100
+_AT_ONCE = 100
+"""Rows of one statement; some builds of SQLite take no more than 999 values in one."""
 
 Row = tuple[bytes, float, float | None, int]
 """Of an entry: value, when it was stored, when it expires, when it was last used."""
@@ -76,6 +81,12 @@ class Database:
     writer: sqlite3.Connection
     _until: float = attrs.field(default=math.inf, init=False)
     """When nobody waits for another process any more."""
+    _cursor: sqlite3.Cursor = attrs.field(init=False)
+    """One for all rows, since to make one takes as long as to read a row."""
+
+    @_cursor.default
+    def _make_cursor(self) -> sqlite3.Cursor:
+        return self.reader.cursor()
 
     def read(self, key: str) -> Row | None:
         """A row, at once.
@@ -83,7 +94,7 @@ class Database:
         Raises:
             sqlite3.OperationalError: if somebody is in the way.
         """
-        rows: Sequence[Row] = self.reader.execute(_SELECT, (key,)).fetchall()
+        rows: Sequence[Row] = self._cursor.execute(_SELECT, (key,)).fetchall()
         return rows[0] if rows else None
 
     def page(self, after: str, prefix: str) -> list[tuple[str, bytes, float, float | None]]:
@@ -103,11 +114,16 @@ class Database:
             if kept is not None
         ]
         gone = [(key,) for key, kept in batch.items() if kept is None]
+        uses = list(used.items())
         with self._transaction() as db:
-            db.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?)", put)
-            db.executemany("DELETE FROM entries WHERE key = ?", gone)
-            db.executemany(
-                "UPDATE entries SET used = ? WHERE key = ?", [(at, key) for key, at in used.items()]
+            _for_rows(db, "INSERT OR REPLACE INTO entries VALUES {}", put)
+            _for_rows(db, "DELETE FROM entries WHERE key IN (VALUES {})", gone)
+            _for_rows(
+                db,
+                "WITH uses (one, at) AS (VALUES {}) UPDATE entries "
+                "SET used = (SELECT at FROM uses WHERE one = key) "
+                "WHERE key IN (SELECT one FROM uses)",
+                uses,
             )
 
     def trim(self, max_bytes: int) -> int:
@@ -165,6 +181,15 @@ class Database:
         self.writer.close()
 
 
+def _for_rows(db: sqlite3.Connection, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+    """One statement for many rows: after each, a thread has to wait for its turn anew."""
+    for start in range(0, len(rows), _AT_ONCE):
+        some = rows[start : start + _AT_ONCE]
+        one = f"({', '.join('?' * len(some[0]))})"
+        values = [given for row in some for given in row]
+        db.execute(statement.format(", ".join([one] * len(some))), values)
+
+
 @contextmanager
 def _committed(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     try:
@@ -210,7 +235,7 @@ def open_database(path: Path, *, read_only: bool = False) -> tuple[Database, str
 def _patiently(path: Path, *, read_only: bool = False) -> Database:
     """Connected, though others do the same: some of what that takes SQLite itself won't wait
     for."""
-    until = time.monotonic() + _PATIENCE
+    until = time.monotonic() + _OPENING
     while True:
         try:
             return _connected(path, read_only=read_only)
@@ -225,7 +250,7 @@ def _connected(path: Path, *, read_only: bool = False) -> Database:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
     opened = []
     try:
-        for timeout in (_PATIENCE, 0.0):
+        for timeout in (_LOOK / 1000, 0.0):
             mode = "ro" if read_only else "rw"
             db = sqlite3.connect(
                 f"{path.absolute().as_uri()}?mode={mode}",
@@ -238,7 +263,6 @@ def _connected(path: Path, *, read_only: bool = False) -> Database:
             if timeout:
                 _prepare(db, path, read_only=read_only)
         writer, reader = opened
-        writer.execute(f"PRAGMA busy_timeout = {_LOOK}")
         reader.execute(_SELECT, ("",)).fetchall()
     except BaseException:
         for db in opened:
@@ -288,10 +312,21 @@ def _alone(path: Path) -> Iterator[None]:
     file = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
     try:
         if sys.platform != "win32":
-            fcntl.flock(file, fcntl.LOCK_EX)
+            _lock(file)
         yield
     finally:
         os.close(file)
+
+
+def _lock(file: int) -> None:
+    until = time.monotonic() + _OPENING
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.01)
 
 
 def _set_aside(path: Path) -> Path:

@@ -16,7 +16,7 @@ import math
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from itertools import islice
@@ -43,6 +43,8 @@ _TOUCH = 3600
 _MOST_WAITING = 64 * 2**20
 _MOST_AT_ONCE = 500
 _TRIM_EVERY = 1000
+_WARN_EVERY = 60.0
+"""Seconds between two warnings that entries are lost. Events tell of all of them."""
 _inherited: list[object] = []
 _log = logging.getLogger("llmmw.store")
 
@@ -96,6 +98,8 @@ class SqliteStore:
     _healing: trio.Lock = attrs.field(factory=trio.Lock, init=False, repr=False)
     _turn: trio.Lock = attrs.field(factory=trio.Lock, init=False, repr=False)
     _counts: dict[str, int] = attrs.field(init=False, repr=False)
+    _warned: float = attrs.field(default=-math.inf, init=False, repr=False)
+    """When it was last said that entries are lost."""
     _process: int = attrs.field(default=0, init=False, repr=False)
     """Where it was opened."""
 
@@ -158,8 +162,8 @@ class SqliteStore:
             raise StoreError(f"the store {self.path} is not open")
         return self._database
 
-    def _tell(self, message: str) -> None:
-        _log.warning("%s", message)
+    def _tell(self, message: str, level: int = logging.WARNING) -> None:
+        _log.log(level, "%s", message)
         if self._host is not None:
             self._host.emit(StoreFailed(trio.current_time(), str(self.path), message))
 
@@ -183,10 +187,14 @@ class SqliteStore:
 
     async def get(self, key: str) -> Stored | None:
         """What is there."""
+        self._open()
         now = time.time()
         kept = self._recent(key, now)
         if kept is None:
-            row = await self._row(key)
+            try:
+                row = self._open().read(key)
+            except sqlite3.DatabaseError:
+                row = await self._row(key)
             if row is None:
                 self._front.pop(key)
                 return None
@@ -203,14 +211,15 @@ class SqliteStore:
 
     def _recent(self, key: str, now: float) -> Kept | None:
         """What this process knows better than the file, or as well; `_GONE`: that it is gone."""
-        self._open()
-        for waiting in (self._waiting, self._written):
-            if key in waiting.batch:
-                return waiting.batch[key] or _GONE
+        if self._waiting.batch or self._written.batch:
+            for waiting in (self._waiting, self._written):
+                if key in waiting.batch:
+                    return waiting.batch[key] or _GONE
         kept = self._front.get(key)
         return kept if kept is not None and 0 <= now - kept.seen < _FRESH else None
 
     async def _row(self, key: str) -> Row | None:
+        """A row that somebody is in the way of."""
         for pause in (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, None):
             database = self._open()
             try:
@@ -291,12 +300,18 @@ class SqliteStore:
                     await self._in_thread(lambda database: database.write(batch.batch, batch.used))
                     await self._trim(len(batch.batch))
             except (OSError, ValueError, sqlite3.Error, StoreError) as error:
-                self._counts["lost"] += len(batch.batch)
-                for key in batch.batch:
-                    self._front.pop(key)
-                self._tell(f"{self.path}: {len(batch.batch)} entries are lost: {error}")
+                self._lose(batch.batch, error)
             finally:
                 self._written = _Waiting()
+
+    def _lose(self, keys: Collection[str], error: Exception) -> None:
+        self._counts["lost"] += len(keys)
+        for key in keys:
+            self._front.pop(key)
+        now, level = time.monotonic(), logging.DEBUG
+        if now - self._warned >= _WARN_EVERY:
+            self._warned, level = now, logging.WARNING
+        self._tell(f"{self.path}: {len(keys)} entries are lost: {error}", level)
 
     def _taken(self) -> _Waiting:
         """What is written next: not so much that the thread would be in the way of readers."""

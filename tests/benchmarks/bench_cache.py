@@ -81,6 +81,7 @@ def hits(folder: Path) -> None:
     print(f"      … of an equal request, made anew: {taken['memory of equal']:.1f} us")
     say("a hit in SQLite's file, end to end", taken["sqlite"], 60, "us")
     print(f"      … the second time, from its memory: {taken['sqlite again']:.1f} us")
+    print(f"      … of a text, as users ask: {taken['memory of text']:.1f} us")
     own = taken["memory of text"] - taken["client of text"]
     print(f"      a hit in memory of a text, beyond the client's own making of it: {own:.1f} us")
 

@@ -13,8 +13,19 @@ import orjson
 import pytest
 import trio
 
-from llmmw import Cache, Client
-from llmmw.testing import SimulatedProvider
+from llmmw import (
+    Cache,
+    Client,
+    Embeddings,
+    Generation,
+    Message,
+    Response,
+    ToolCallPart,
+    Usage,
+)
+from llmmw._record import Record, write_record
+from llmmw.stores import SqliteStore
+from llmmw.testing import SimulatedProvider, open_host
 
 from .conftest import Run
 
@@ -161,6 +172,36 @@ def test_merge_and_diff(run: Run, kept: Path, tmp_path: Path) -> None:
     done = run("cache", "diff", f"sqlite:{kept}", f"sqlite:{other}", "--json")
     (row,) = [json.loads(line) for line in done.stdout.splitlines()]
     assert (row["change"], row["target"]) == ("-", "sim:one")
+
+
+def test_answers_of_tools_and_of_other_kinds_are_told_apart(run: Run, tmp_path: Path) -> None:
+    def kept(name: str, day: str, used: int) -> str:
+        call = ToolCallPart(id="1", name="open", arguments=f'{{"day": "{day}"}}')
+        answers: list[Response] = [
+            Generation(message=Message("assistant", (call,)), usage=Usage(output_tokens=used)),
+            Embeddings(vectors=((float(len(day)),),)),
+        ]
+
+        async def main() -> None:
+            store = SqliteStore(tmp_path / name)
+            async with open_host() as host, store.open(host):
+                for number, answer in enumerate(answers):
+                    await store.put(f"{number}", write_record(Record(answer, "a:b")))
+
+        trio.run(main)
+        return f"sqlite:{tmp_path / name}"
+
+    monday, again, sunday = (
+        kept("a.db", "Monday", 1),
+        kept("b.db", "Monday", 2),
+        kept("c.db", "Su", 1),
+    )
+    done = run("cache", "diff", monday, sunday)
+    first, second = done.stdout.splitlines()
+    assert first == '~ 0  a:b  open({"day": "Su"})'
+    assert second.startswith("~ 1  a:b  Embeddings(")
+    assert run("cache", "diff", monday, again).stdout == ""
+    assert 'open({"day": "Monday"})' in run("cache", "list", "--store", monday).stdout
 
 
 def test_a_store_that_is_not_there(run: Run, tmp_path: Path) -> None:

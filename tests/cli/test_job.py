@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import datetime
+import decimal
 import importlib
 import json
 import subprocess
@@ -58,6 +60,9 @@ def test_csv_goes_in_and_out(run: Run, tmp_path: Path, asked: Asked) -> None:
     assert (two["text"], two["error_type"]) == ('"two", three ', "")
     assert short["id"] == "3"
     assert short["error_message"] == "row 3: it has 2 fields, the header has 4"
+    letters = rows_of(tmp_path / "out.dead.jsonl")
+    assert [letter["number"] for letter in letters] == [3, 4]
+    assert letters[1]["row"] == {"id": "d", "prompt": "say é", "max_output_tokens": "many"}
     assert wrong["error_message"].startswith("row 4: ")
     assert sorted(asked()) == ['say "two",', "say one", "three"]
 
@@ -78,6 +83,46 @@ def test_parquet_goes_in_and_out(run: Run, tmp_path: Path) -> None:
     table = parquet.read_table(tmp_path / "two.parquet")
     assert table.column("id").to_pylist() == ["a", "b"]
     assert table.column("error_type").to_pylist() == [None, "ServerError"]
+
+
+@pytest.mark.parametrize("last", [2**63 - 1, 2**64 - 1, -(2**63)])
+def test_ids_of_any_size_go_into_parquet(run: Run, tmp_path: Path, last: int) -> None:
+    rows = [{"id": 1, "prompt": "say x"}, {"id": last, "prompt": "say y"}]
+    source = write_rows(tmp_path / "in.jsonl", *rows)
+    done = run("map", source, "-o", "out.parquet", "-m", "t:x")
+    assert done.returncode == 0, done.stderr
+    ids = parquet.read_table(tmp_path / "out.parquet").column("id").to_pylist()
+    assert ids == ([1, last] if last < 2**63 else ["1", str(last)])
+
+
+def test_columns_of_parquet_are_told_as_they_are(run: Run, tmp_path: Path, asked: Asked) -> None:
+    row = {
+        "day": datetime.date(2024, 5, 1),
+        "at": datetime.datetime(2024, 5, 1, 8, 30),
+        "price": decimal.Decimal("1.50"),
+        "raw": "é".encode(),
+        "many": [1],
+        "yes": True,
+    }
+    parquet.write_table(
+        arrow.table({name: [one] for name, one in row.items()}),
+        tmp_path / "in.parquet",
+    )
+    template = "say {day} {at} {price} {raw} {many} {yes}"
+    done = run("map", "in.parquet", "-o", "out.jsonl", "-m", "t:x", "--prompt", template)
+    assert done.returncode == 0, done.stderr
+    assert asked() == ["say 2024-05-01 2024-05-01T08:30:00 1.50 é [1] true"]
+
+
+def test_damaged_parquet_is_told(run: Run, tmp_path: Path) -> None:
+    parquet.write_table(arrow.table({"prompt": ["say x"] * 9}), tmp_path / "in.parquet")
+    data = bytearray((tmp_path / "in.parquet").read_bytes())
+    data[4:40] = b"\xff" * 36
+    (tmp_path / "in.parquet").write_bytes(data)
+    done = run("map", "in.parquet", "-o", "out.jsonl", "-m", "t:x")
+    assert done.returncode == 1
+    assert "Error: in.parquet: after row 0: " in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_parquet_without_its_library_says_what_to_install(run: Run, tmp_path: Path) -> None:
@@ -205,6 +250,24 @@ def test_another_input_writes_nothing(run: Run, tmp_path: Path) -> None:
     write_rows(source, *rows)
     assert run("map", source, "-o", "out.jsonl", "-m", "t:x").returncode == 1
     assert rows_of(tmp_path / "out.dead.jsonl")[0]["row"] == rows[0]
+
+
+@pytest.mark.parametrize("words", [[], ["--fresh"]])
+def test_a_damaged_journal_is_told_and_left_alone(
+    run: Run, tmp_path: Path, asked: Asked, words: list[str]
+) -> None:
+    source, journal = write_rows(tmp_path / "in.jsonl", {"prompt": "say x"}), "out.jsonl.journal"
+    assert run("map", source, "-o", "out.jsonl", "-m", "t:x").returncode == 0
+    data = bytearray((tmp_path / journal).read_bytes())
+    data[4096:8192] = b"\xff" * 4096
+    (tmp_path / journal).write_bytes(data)
+    asked()
+    done = run("map", source, "-o", "out.jsonl", "-m", "t:x", *words)
+    assert (done.returncode, asked()) == (2, [])
+    assert f"the journal {journal} can't be read" in done.stderr
+    assert "move it away to begin a new one" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert (tmp_path / journal).read_bytes()[4096:8192] == bytes(data[4096:8192])
 
 
 def test_dead_letters_go_where_they_are_told_to(run: Run, tmp_path: Path) -> None:

@@ -153,6 +153,28 @@ async def test_what_blocks_runs_in_so_many_threads_at_once():
     assert seen == [(True, "mine")] * 4
 
 
+@pytest.mark.parametrize("given", ["ab", b"ab", {1: 2, 3: 4}, None, 5])
+async def test_what_is_no_list_of_results(given):
+    async def some(items):
+        return given
+
+    async with batched(some, max_size=9) as one:
+        for error in await at_once(one, [1, 2]):
+            assert isinstance(error, ValueError)
+            assert f"some gave a {type(given).__name__}, not a list" in str(error)
+
+
+@pytest.mark.parametrize("size", [1, 9])
+async def test_who_asks_when_the_block_was_left_is_told(size):
+    async def some(items):
+        return items
+
+    async with batched(some, max_size=size) as one:
+        assert await one(1) == 1
+    with pytest.raises(RuntimeError, match="some: call it inside of the block"):
+        await one(2)
+
+
 async def test_leaving_the_block_ends_what_goes_on():
     began, ended = trio.Event(), []
 

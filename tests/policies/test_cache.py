@@ -397,6 +397,24 @@ async def test_modes():
         pass
 
 
+async def test_what_is_stored_is_counted():
+    cache = Cache(sampled=True, ttl=10)
+    _provider, client = client_of(cache, "1", "1", "2", "3", "4")
+    async with client:
+        await texts(client, 2)
+        with cache_mode("write-only"):
+            await texts(client, 2)
+        with cache_mode("refresh"):
+            await texts(client, 1)
+        await texts(client, 2, sample=1)
+        await trio.sleep(11)
+        await texts(client, 1)
+    names = ("hits", "misses", "new", "new_samples", "overwritten", "redundant", "stored")
+    found = cache.statistics()
+    assert [found[name] for name in names] == [2, 6, 3, 1, 2, 1, 6]
+    assert found["sample_misses"] == 1
+
+
 async def test_the_mode_of_a_client_and_of_tasks():
     store = MemoryStore()
     _provider, client = client_of(Cache(store))
@@ -545,6 +563,8 @@ async def test_too_large_an_answer_is_not_kept():
         {"negative": "x"},
         {"buckets": 0},
         {"drop": ("modle",)},
+        {"drop": 5},
+        {"drop": [["seed"]]},
         {"store": 5},
         {"store": {}},
         {"store": ""},

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmmw import (
+    Attempts,
     Cache,
     Call,
     Candidate,
@@ -14,6 +15,7 @@ from llmmw import (
     Client,
     CountTokens,
     Embed,
+    Fallback,
     Finish,
     Generate,
     Generation,
@@ -27,7 +29,8 @@ from llmmw import (
     chain,
 )
 from llmmw._ledger import CacheMissed
-from llmmw.errors import BadRequest, ConfigError
+from llmmw._plain import plain
+from llmmw.errors import BadRequest, ConfigError, Overloaded
 from llmmw.policies._cache_key import Keys
 from llmmw.testing import SimulatedProvider, open_host
 
@@ -139,6 +142,104 @@ def test_what_is_dropped_makes_no_difference():
         Cache(drop=("sede",))
 
 
+@pytest.mark.parametrize("drop", ["seed", ["seed"], ("seed",), {"seed"}])
+async def test_what_is_dropped_is_named_as_one_likes(drop):
+    provider, client = client_of(Cache(drop=drop))
+    async with client:
+        for seed in (1, 2):
+            await client.ask("hello", seed=seed)
+    assert len(provider.opened) == 1
+
+
+@given(st.dictionaries(TEXT, PLAIN, max_size=3), st.dictionaries(TEXT, PLAIN, max_size=3))
+def test_a_request_that_was_changed_in_place_is_another(before, after):
+    keys, deep = Keys(), {"b": dict(before)}
+    tool = Tool("f", parameters={"type": "object", "properties": deep})
+    request = Generate(model="a:b", messages=["x"], extra={"a": deep}, tools=[tool])
+    one = keys.base(request, "")
+    deep["b"].clear()
+    deep["b"].update(after)
+    assert keys.base(request, "") == Keys().base(request, "")
+    assert (keys.base(request, "") == one) == (plain(before) == plain(after))
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        lambda request: request.extra,
+        lambda request: request.logit_bias,
+        lambda request: request.messages[0].extra,
+        lambda request: request.messages[0].parts[0].extra,
+    ],
+)
+def test_what_has_got_something_in_it_is_another(inside):
+    keys, request = Keys(), Generate(model="a:b", messages=["x"], logit_bias={}, metadata={"a": ""})
+    one = keys.base(request, "")
+    assert keys.base(request, "") is one
+    inside(request)["1"] = {"x": 1}
+    assert keys.base(request, "") == Keys().base(request, "") != one
+    inside(request).clear()
+    assert keys.base(request, "") == one
+    request.metadata["b"] = ""  # makes no difference
+    assert keys.base(request, "") == one
+
+
+async def test_an_answer_to_what_was_changed_meanwhile_is_kept_as_nobodys():
+    provider = SimulatedProvider({"b": ["one", "two", "three"]}, name="a")
+    extra = {"a": {}}
+    request = Generate(model="a:b", messages=["x"], extra=extra)
+
+    async def changes(call, next):
+        answer = await next(call)
+        extra["a"]["x"] = len(provider.opened)
+        return answer
+
+    cache = Cache()
+    async with Client("a:b", stack=[cache, changes], providers=[provider]) as client:
+        assert (await client.ask(request)).text == "one"
+        assert (await client.ask(request)).text == "two"
+        del extra["a"]["x"]
+        assert (await client.ask(request)).text == "three"
+    assert cache.statistics()["stored"] == 0
+    assert cache.statistics()["refused"] == 3
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("\u00e9", "e\u0301"),
+        ({"\u00e9": 2**70}, {"e\u0301": 2**70}),
+        ({"\u00e9": "\ud800"}, {"e\u0301": "\ud800"}),
+        (1.0, 1),
+        (-0.0, 0),
+        (1e22, 10**22),
+        ([1e3, {"x": 2.0}], (1000, {"x": 2})),
+    ],
+)
+def test_what_json_may_write_in_two_ways_has_one_key(one, other):
+    def key(item):
+        return Generate(model="a:b", messages=["x"], extra={"a": {"b": item}}).key()
+
+    assert key(one) == key(other) != key("something else")
+
+
+def test_keys_stay_what_they_are():
+    """What users have kept is found by the next version, too."""
+    plainly = Generate(model="sim:a", messages=["hello"])
+    richly = Generate(
+        model="sim:a",
+        messages=[("system", "Be br\u00e8f."), "hello"],
+        temperature=1.0,
+        max_output_tokens=5,
+        extra={"sim": {"x": [1.5, -0.0, None, True]}},
+        tools=[Tool("f", parameters={"type": "object"})],
+        output=Choice(["x", "y"]),
+        metadata={"who": "me"},
+    )
+    assert Keys().of_sample(plainly, "", 0) == "1f04c91e70f63d1f3dafbdcf0508d9cd.0"
+    assert Keys().of_sample(richly, "t", 3) == "dd1a8eff4cf9e8384ba53002b891d942.3"
+
+
 def test_a_request_is_hashed_once_and_forgotten():
     keys, requests = Keys(), [Generate(model="a:b", messages=[str(k)]) for k in range(5000)]
     found = [keys.base(one, "") for one in requests]
@@ -246,6 +347,60 @@ async def test_what_came_together_are_samples_of_their_own():
         other = await ask(2)
         assert [one.message.text for one in other.candidates] == ["1.0", "1.1"]
         assert (await ask(1)).message.text == "1.0"
+
+
+@pytest.mark.parametrize("shared", [1, 2])
+async def test_what_is_there_is_given_before_others_are_asked_for(shared):
+    asked = []
+
+    async def leaf(call):
+        n = call.request.n or 1
+        asked.append((call.request.model, n))
+        if call.request.model == "a:b" and len(asked) > shared:
+            raise Overloaded("busy")
+        return several(*(f"{len(asked)}.{k}" for k in range(n)))
+
+    cache = Cache(sampled=True)
+    handler = chain(cache, Attempts(Fallback("c:d")), provider=leaf)
+    async with open_host() as host:
+
+        async def ask(n=None, sample=0, model="a:b"):
+            request = Generate(model=model, messages=["hello"], temperature=1, n=n)
+            return await handler(Call(request, sample=sample, host=host))
+
+        await ask()
+        three = await ask(3)
+        if shared == 2:
+            assert [one.message.text for one in three.candidates] == ["1.0", "2.0", "2.1"]
+            assert asked == [("a:b", 1), ("a:b", 2)]
+            assert three.message.text == "1.0"
+            assert three.usage.output_tokens == 2
+            assert not three.joined
+            assert (await ask(3)).candidates == three.candidates
+            assert [(await ask(sample=k)).message.text for k in range(3)] == ["1.0", "2.0", "2.1"]
+            assert len(asked) == 2
+        else:  # what another target adds is kept as its own
+            assert [one.message.text for one in three.candidates] == ["1.0", "3.0", "3.1"]
+            found = [(await ask(sample=k, model="c:d")).message.text for k in range(2)]
+            assert found == ["3.0", "3.1"]
+
+
+async def test_a_stream_of_several_is_asked_whole():
+    asked = []
+
+    async def leaf(call):
+        asked.append(call.request.n)
+        return several(*(f"{len(asked)}.{k}" for k in range(call.request.n or 1)))
+
+    async def listen(delta):
+        pass
+
+    handler = chain(Cache(sampled=True), provider=leaf)
+    async with open_host() as host:
+        for n in (None, 3):
+            request = Generate(model="a:b", messages=["hello"], temperature=1, n=n)
+            await handler(Call(request, host=host, listener=listen))
+    assert asked == [None, 3]
 
 
 async def test_buckets_keep_several_answers():

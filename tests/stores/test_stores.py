@@ -1,9 +1,13 @@
 """What every store does, whatever it keeps its values in."""
 
+from contextlib import asynccontextmanager, suppress
+from itertools import pairwise
+
+import attrs
 import pytest
 import trio
 
-from llmmw._store import Store, opened
+from llmmw._store import Store, StoreError, opened
 from llmmw.errors import ConfigError
 from llmmw.stores import Layers, MemoryStore, SqliteStore
 from llmmw.testing import open_host
@@ -98,16 +102,49 @@ async def test_many_who_need_it_at_once_open_it_once(tmp_path):
     assert found == [store] * 20
 
 
-async def test_an_opening_that_failed_is_tried_anew(tmp_path):
-    folder = tmp_path / "sub"
-    folder.write_text("a file, and no folder")
+@attrs.frozen(eq=False)
+class Shut(MemoryStore):
+    """It can't be opened before it has been tried so often, each time for so long."""
+
+    tries: int = 0
+    slow: float = 0.0
+    opened: list[float] = attrs.field(factory=list)
+
+    @asynccontextmanager
+    async def open(self, host):
+        self.opened.append(trio.current_time())
+        await trio.sleep(self.slow)
+        if len(self.opened) <= self.tries:
+            raise OSError("no way")
+        yield
+
+
+@pytest.mark.virtual
+@pytest.mark.parametrize(("slow", "waits"), [(0, [0.1, 0.2, 0.4, 0.8]), (1, [5, 5, 5, 5])])
+async def test_an_opening_that_failed_is_tried_anew_ever_later(slow, waits):
+    store = Shut(tries=4, slow=slow)
     async with open_host() as host:
-        store = SqliteStore(folder / "a.db")
-        for _ in range(2):
-            with pytest.raises(OSError):
-                await opened(host, store)
-        folder.unlink()
-        await (await opened(host, store)).put("k", b"x")
+        while len(store.opened) < 5:
+            before = trio.current_time()
+            with suppress(OSError, StoreError):
+                assert await opened(host, store) is store
+            assert trio.current_time() - before <= slow
+            await trio.sleep(1 / 64)
+        assert host.shut_stores == {}
+    found = [later - one for one, later in pairwise(store.opened)]
+    assert found == pytest.approx(waits, abs=1 / 32)
+
+
+@pytest.mark.virtual
+async def test_why_a_store_can_t_be_opened_is_said_again_and_when_it_is_tried():
+    async with open_host() as host:
+        store = Shut(tries=1)
+        with pytest.raises(OSError, match="no way"):
+            await opened(host, store)
+        with pytest.raises(StoreError, match=r"OSError: no way; it is opened anew in 0\.1 s"):
+            await opened(host, store)
+        await trio.sleep(0.2)
+        assert await opened(host, store) is store
 
 
 async def test_what_is_no_store_is_refused():

@@ -2,6 +2,7 @@
 
 import unicodedata
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -184,3 +185,20 @@ def test_plain_forms_are_bounded_and_closed() -> None:
         restore({"$kind": "TextPart", "colour": "red"})
     with pytest.raises(BadRequest, match="object has no place"):
         generate_of("x", extra={"p": {"q": object()}}).key()
+
+
+def test_a_request_of_somebody_s_own_kind_can_be_asked_of_another():
+    @attrs.define(kw_only=True)
+    class Own(Generate):
+        seen: int = 0
+
+    @attrs.frozen(kw_only=True, slots=False)
+    class Loose(Generate):
+        seen: int = 0
+
+    for kind in (Own, Loose):
+        one = kind(model="a:b", messages=["hi"], seen=5, extra={"a": {"b": 1}})
+        other = one.replace(model="a:c")
+        assert type(other) is kind
+        assert other == kind(model="a:c", messages=["hi"], seen=5, extra={"a": {"b": 1}})
+        assert one.model == "a:b"
