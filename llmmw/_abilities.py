@@ -10,7 +10,16 @@ from typing import Any, TypeAlias, TypeVar, cast, get_args
 import attrs
 
 from llmmw._capabilities import Capabilities, Media, Output
-from llmmw._request import CountTokens, Embed, Generate, Request, Score, parameter_names
+from llmmw._request import (
+    CountTokens,
+    Detokenize,
+    Embed,
+    Generate,
+    Request,
+    Score,
+    Tokenize,
+    parameter_names,
+)
 from llmmw.errors import ConfigError
 
 __all__ = ["Abilities", "Ability", "GivenCapabilities", "abilities_of", "row_of"]
@@ -19,8 +28,8 @@ GivenCapabilities: TypeAlias = Mapping[str, Mapping[str, Any]] | str | Path
 """Rows by the targets they are for, `{"openai:my-*": {"can": ["tools"], "output_limit": 4096}}`,
 or a TOML file of tables `[capabilities."openai:my-*"]`. The words of `can` and `cannot` are the
 parameters of `Generate`, `image`, `audio`, `video`, `document`, the forms of `output` (`json`,
-`schema`, `grammar`, `regex`, `choice`), `prefill`, and `generate`, `embed`, `score` and
-`count_tokens`."""
+`schema`, `grammar`, `regex`, `choice`), `prefill`, and `generate`, `embed`, `score`,
+`count_tokens`, `tokenize` and `detokenize`."""
 
 T = TypeVar("T")
 
@@ -29,6 +38,8 @@ _KINDS: Mapping[str, type[Request]] = {
     "embed": Embed,
     "score": Score,
     "count_tokens": CountTokens,
+    "tokenize": Tokenize,
+    "detokenize": Detokenize,
 }
 _MEDIA: frozenset[Media] = frozenset(get_args(Media))
 _OUTPUTS: frozenset[Output] = frozenset(get_args(Output))

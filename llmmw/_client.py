@@ -1,11 +1,11 @@
-"""The client: what trio programs hold. It owns providers and background work."""
+"""The core of the client: it owns providers and background work, and asks models."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import trio
 
@@ -25,13 +25,24 @@ from llmmw._prices import GivenPrices, prices_of
 from llmmw._provider import Provider
 from llmmw._request import (
     CountTokens,
+    Detokenize,
     Embed,
     Request,
     Score,
+    Tokenize,
     check_names,
     conversation,
 )
-from llmmw._response import Embeddings, Generation, Response, Scores, TokenCount, asked_for
+from llmmw._response import (
+    Detokenized,
+    Embeddings,
+    Generation,
+    Response,
+    Scores,
+    TokenCount,
+    Tokens,
+    asked_for,
+)
 from llmmw._router import Router
 from llmmw._secret import guarded
 from llmmw._stack import default_stack
@@ -40,26 +51,13 @@ from llmmw._tasks import Host, open_host, open_nursery
 from llmmw.errors import BadRequest, ListenerFailed, LLMError
 from llmmw.policies import Timeout
 
-__all__ = ["Client"]
+__all__ = ["ClientCore"]
 
 R = TypeVar("R", bound=Response)
 
 
-class Client(Administered, Mapped, AbstractAsyncContextManager["Client"]):
-    """Asks models. An async context manager; whatever it started ends when the block does.
-
-    Args:
-        targets: where to go, `"provider:model"`. The first is asked when a call names none; the
-            others are its fallbacks in the default stack.
-        stack: middleware, outermost first, instead of `default_stack(*targets)`.
-        providers: ready providers, used before installed ones of the same name.
-        options: of installed providers by their name, `{"local": {"slots": 2}}`; a name of your
-            own with `use` is another account, `{"second": {"use": "openai", …}}`.
-        plugins: the registry to look up providers in; default: what is installed.
-        instruments: called with every event of every call.
-        prices: before the built-in ones, by target, or a file of them; see `llmmw.Prices`.
-        capabilities: `{"openai:my-*": {"can": ["tools"], "cannot": ["n"]}}`, or a file of them.
-    """
+class ClientCore(Administered, Mapped, AbstractAsyncContextManager[Any]):
+    """What a client can do but run flows; see `llmmw.Client`."""
 
     def __init__(
         self,
@@ -86,12 +84,12 @@ class Client(Administered, Mapped, AbstractAsyncContextManager["Client"]):
         self._exit = AsyncExitStack()
         self._router: Router | None = None
         self._handler: Handler | None = None
-        self._origin: Client | None = None
+        self._origin: ClientCore | None = None
 
     @classmethod
     def from_config(
         cls, source: Config | str | Path | None = None, *targets: str, **overrides: Any
-    ) -> Client:
+    ) -> Self:
         """A client as a configuration says.
 
         Args:
@@ -102,7 +100,7 @@ class Client(Administered, Mapped, AbstractAsyncContextManager["Client"]):
         named, arguments = client_arguments(source, targets, overrides)
         return cls(*named, **arguments)
 
-    async def __aenter__(self) -> Client:
+    async def __aenter__(self) -> Self:
         if self._router is not None:
             raise RuntimeError("this client is open already")
         host = await self._exit.enter_async_context(open_host(self._instruments))
@@ -115,12 +113,12 @@ class Client(Administered, Mapped, AbstractAsyncContextManager["Client"]):
         self._router = self._handler = None
         return await self._exit.__aexit__(*error)
 
-    def replace(self, *targets: str, stack: Sequence[Middleware] | None = None) -> Client:
+    def replace(self, *targets: str, stack: Sequence[Middleware] | None = None) -> Self:
         """A client with other targets or another stack that shares this one's providers.
 
         It is open as long as this one is, and is not entered itself.
         """
-        other = Client(*(targets or self.targets), stack=stack)
+        other = type(self)(*(targets or self.targets), stack=stack)
         if stack is None and not targets:
             other.stack = self.stack
         other._origin = self
@@ -258,6 +256,33 @@ class Client(Administered, Mapped, AbstractAsyncContextManager["Client"]):
         messages = conversation(prompt, system=system)
         request = aimed(CountTokens(messages=messages, **parameters), model, self.targets)
         return await self._answer(self._call(request), timeout, TokenCount)
+
+    async def tokenize(
+        self,
+        text: str,
+        *,
+        model: str | None = None,
+        timeout: float | None = None,
+        **parameters: Any,
+    ) -> Tokens:
+        """The tokens of a text, by the model's own tokenizer; `parameters` are fields of
+        `Tokenize`."""
+        check_names(parameters, Tokenize)
+        request = aimed(Tokenize(text=text, **parameters), model, self.targets)
+        return await self._answer(self._call(request), timeout, Tokens)
+
+    async def detokenize(
+        self,
+        tokens: Sequence[int],
+        *,
+        model: str | None = None,
+        timeout: float | None = None,
+        **parameters: Any,
+    ) -> Detokenized:
+        """The text of tokens; `parameters` are fields of `Detokenize`."""
+        check_names(parameters, Detokenize)
+        request = aimed(Detokenize(tokens=tokens, **parameters), model, self.targets)
+        return await self._answer(self._call(request), timeout, Detokenized)
 
     def _call(
         self,

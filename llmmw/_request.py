@@ -1,4 +1,4 @@
-"""What is asked: four kinds of requests, pure frozen values.
+"""What is asked: six kinds of requests, pure frozen values.
 
 A request says nothing of time, retries or streaming; those belong to the call and its chain.
 """
@@ -20,11 +20,13 @@ from llmmw.errors import BadRequest
 
 __all__ = [
     "CountTokens",
+    "Detokenize",
     "Embed",
     "Generate",
     "Reasoning",
     "Request",
     "Score",
+    "Tokenize",
     "check_names",
     "conversation",
     "generate_of",
@@ -192,6 +194,7 @@ _UNSET: tuple[object, ...] = (None, ())
 _WHOLE: tuple[type, ...] = (int,)
 _REAL: tuple[type, ...] = (int, float)
 _MOST = 2**53
+_VOCABULARY = 2**31
 _NUMBERS: Mapping[str, tuple[tuple[type, ...], float, float]] = {
     "max_output_tokens": (_WHOLE, 1, _MOST),
     "temperature": (_REAL, 0, 100),
@@ -251,6 +254,35 @@ class CountTokens(Request):
 
     messages: tuple[Message, ...] = attrs.field(converter=_messages)
     tools: tuple[Tool | ServerTool, ...] = attrs.field(default=(), converter=tools_of)
+
+
+@value
+@attrs.frozen(kw_only=True)
+class Tokenize(Request):
+    """Ask for the tokens of a text, without any that a model puts before or behind a prompt."""
+
+    text: str
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self.text, str):
+            raise BadRequest(f"text={self.text!r}: expected a text")
+
+
+def _numbers(tokens: Iterable[int]) -> tuple[int, ...]:
+    return tuple(tokens)
+
+
+@value
+@attrs.frozen(kw_only=True)
+class Detokenize(Request):
+    """Ask for the text that tokens stand for."""
+
+    tokens: tuple[int, ...] = attrs.field(converter=_numbers)
+
+    def __attrs_post_init__(self) -> None:
+        for token in self.tokens:
+            if type(token) is not int or not 0 <= token < _VOCABULARY:
+                raise BadRequest(f"tokens: {token!r}: expected whole numbers from 0")
 
 
 def conversation(prompt: object, *, system: str | None = None) -> tuple[Message, ...]:

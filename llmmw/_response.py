@@ -21,6 +21,7 @@ from llmmw.errors import OutputInvalid
 
 __all__ = [
     "Candidate",
+    "Detokenized",
     "Embeddings",
     "Finish",
     "FinishReason",
@@ -29,6 +30,7 @@ __all__ = [
     "Response",
     "Scores",
     "TokenCount",
+    "Tokens",
     "Usage",
     "asked_for",
 ]
@@ -256,3 +258,23 @@ class TokenCount(Response):
     """How many tokens a prompt has."""
 
     tokens: int
+
+
+def _numbers(row: Iterable[int]) -> tuple[int, ...]:
+    return tuple(row)
+
+
+@value
+@attrs.frozen(kw_only=True)
+class Tokens(Response):
+    """The tokens of a text, as the model's tokenizer numbers them."""
+
+    tokens: tuple[int, ...] = attrs.field(converter=_numbers)
+
+
+@value
+@attrs.frozen(kw_only=True)
+class Detokenized(Response):
+    """The text of tokens; bytes that are no UTF-8 are replaced by U+FFFD."""
+
+    text: str

@@ -9,13 +9,23 @@ from typing import Any
 import attrs
 
 from llmmw._plain import key_of_plain, plain
-from llmmw._request import CountTokens, Embed, Generate, Request, Score
+from llmmw._request import (
+    CountTokens,
+    Detokenize,
+    Embed,
+    Generate,
+    Request,
+    Score,
+    Tokenize,
+)
 from llmmw.errors import ConfigError
 
 __all__ = ["Keys", "check_dropped"]
 
 _KNOWN = {
-    field.name for kind in (CountTokens, Embed, Generate, Score) for field in attrs.fields(kind)
+    field.name
+    for kind in (CountTokens, Detokenize, Embed, Generate, Score, Tokenize)
+    for field in attrs.fields(kind)
 }
 _MOST = 4000
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from llmmw._messages import Message
 from llmmw._parts import MediaPart, OpaquePart, Part, ReasoningPart, TextPart, ToolResultPart
-from llmmw._request import CountTokens, Embed, Generate, Request, Score
+from llmmw._request import CountTokens, Detokenize, Embed, Generate, Request, Score, Tokenize
 from llmmw._together import Together
 
 __all__ = ["input_estimate", "output_estimate"]
@@ -30,6 +30,10 @@ def input_estimate(request: Request) -> int:
         return sum(map(_text, request.inputs))
     if isinstance(request, Score):
         return _text(request.prompt) + sum(map(_text, request.options))
+    if isinstance(request, Tokenize):
+        return _text(request.text)
+    if isinstance(request, Detokenize):
+        return len(request.tokens)
     if isinstance(request, Together):
         return sum(map(input_estimate, request.requests))
     return 0

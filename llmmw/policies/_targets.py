@@ -8,14 +8,14 @@ from typing import Any
 import attrs
 
 from llmmw._history import FallbackTarget
-from llmmw._request import CountTokens, Embed, Generate, Score
+from llmmw._request import CountTokens, Detokenize, Embed, Generate, Score, Tokenize
 from llmmw.errors import ConfigError
 
 __all__ = ["checked"]
 
 _FIELDS = {
     field.name
-    for kind in (CountTokens, Embed, Generate, Score)
+    for kind in (CountTokens, Detokenize, Embed, Generate, Score, Tokenize)
     for field in attrs.fields(kind)
     if field.init
 }

@@ -18,8 +18,16 @@ from llmmw._capabilities import Capabilities
 from llmmw._deltas import ResponseStart
 from llmmw._listen import ResponseBuilder
 from llmmw._provider import Provider
-from llmmw._request import CountTokens, Embed, Request, Score
-from llmmw._response import Embeddings, Finish, Response, Scores, TokenCount
+from llmmw._request import CountTokens, Detokenize, Embed, Request, Score, Tokenize
+from llmmw._response import (
+    Detokenized,
+    Embeddings,
+    Finish,
+    Response,
+    Scores,
+    TokenCount,
+    Tokens,
+)
 from llmmw._tasks import open_nursery
 from llmmw.errors import LLMError
 from llmmw.sim._script import Script, Scripted, Turns, begun_in
@@ -151,6 +159,12 @@ class SimulatedProvider(Provider):
         if isinstance(request, CountTokens):
             words = sum(len(message.text.split()) for message in request.messages)
             return TokenCount(tokens=words, provider=self.name, model=request.model_name)
+        if isinstance(request, Tokenize):
+            points = map(ord, request.text)
+            return Tokens(tokens=points, provider=self.name, model=request.model_name)
+        if isinstance(request, Detokenize):
+            text = "".join(chr(min(token, 0x10FFFF)) for token in request.tokens)
+            return Detokenized(text=text, provider=self.name, model=request.model_name)
         return None
 
 

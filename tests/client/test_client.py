@@ -90,6 +90,8 @@ async def test_other_kinds_of_requests() -> None:
         assert (await client.embed("xyz")).vectors == ((3.0,),)
         assert (await client.score("x", ["long", "s"])).best == 1
         assert (await client.count_tokens("to be or not")).tokens == 4
+        assert (await client.tokenize("a☃")).tokens == (97, 9731)
+        assert (await client.detokenize([97, 9731])).text == "a☃"
 
 
 async def test_stream_tells_pieces_as_they_come() -> None:

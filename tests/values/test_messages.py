@@ -116,4 +116,6 @@ def test_files_are_told_by_their_first_bytes(tmp_path) -> None:
 def test_media_has_exactly_one_source() -> None:
     with pytest.raises(BadRequest, match="exactly one"):
         MediaPart(media_type="image/png")
+    with pytest.raises(BadRequest, match="bytes, not str; see from_file"):
+        MediaPart(media_type="image/png", data="cat.png")
     assert "3 bytes" in repr(MediaPart(media_type="image/png", data=b"abc"))

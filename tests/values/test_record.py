@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from llmmw import (
     Candidate,
     Citation,
+    Detokenized,
     Embeddings,
     Finish,
     Generate,
@@ -29,6 +30,7 @@ from llmmw import (
     TextPart,
     TokenCount,
     TokenLogprob,
+    Tokens,
     ToolCallPart,
     ToolResultPart,
     Usage,
@@ -90,6 +92,8 @@ ANSWERS = [
     Embeddings(vectors=((1.0, -0.0, 1e-300), (2.0, 3.0, 4.0)), usage=Usage(input_tokens=3)),
     Scores(scores=(0.5, -math.inf)),
     TokenCount(tokens=0),
+    Tokens(tokens=(0, 49151)),
+    Detokenized(text="a\ufffd"),
 ]
 
 
@@ -121,9 +125,9 @@ def test_every_field_of_an_answer_is_decided_about():
     """Whoever adds a field says here whether it is kept."""
     kept = {
         "model", "provider", "id", "usage", "request_id", "created", "warnings", "message",
-        "finish", "candidates", "vectors", "scores", "tokens",
+        "finish", "candidates", "vectors", "scores", "tokens", "text",
     }  # fmt: skip
-    for kind in (Generation, Embeddings, Scores, TokenCount):
+    for kind in (Generation, Embeddings, Scores, TokenCount, Tokens, Detokenized):
         for field in attrs.fields(kind):
             left_out = field.name in {"raw", "http", "ledger", "joined", "output"}
             assert left_out != (field.name in kept), field.name

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from llmmw import (
     Choice,
     CountTokens,
+    Detokenize,
     Embed,
     Generate,
     Generation,
@@ -19,6 +20,7 @@ from llmmw import (
     Message,
     Reasoning,
     Score,
+    Tokenize,
     Tool,
 )
 from llmmw._plain import canonical_key, plain, restore
@@ -100,6 +102,11 @@ def test_a_request_asks_something() -> None:
         lambda: Generate(messages=["x"], prompt="x"),
         lambda: Embed(inputs=[]),
         lambda: Score(prompt="x", options=[]),
+        lambda: Tokenize(text=5),
+        lambda: Detokenize(tokens=[-1]),
+        lambda: Detokenize(tokens=[2**31]),
+        lambda: Detokenize(tokens=[True]),
+        lambda: Detokenize(tokens="ab"),
     ):
         with pytest.raises(BadRequest):
             make()
@@ -125,7 +132,11 @@ values = st.builds(
     stop_sequences=st.lists(texts, max_size=2),
     output=st.none() | st.builds(JsonSchema, st.dictionaries(texts, texts, max_size=2)),
     tools=st.lists(st.builds(Tool, texts, texts), max_size=2),
-) | st.builds(CountTokens, messages=st.lists(texts, min_size=1, max_size=2))
+) | st.one_of(
+    st.builds(CountTokens, messages=st.lists(texts, min_size=1, max_size=2)),
+    st.builds(Tokenize, text=texts),
+    st.builds(Detokenize, tokens=st.lists(st.integers(0, 2**31 - 1), max_size=3)),
+)
 
 
 @given(values)

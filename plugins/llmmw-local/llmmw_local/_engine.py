@@ -5,23 +5,22 @@ What is known of xllamacpp, and what follows (measured; `README.md` has the numb
 - A request blocks its thread; a callback hears the pieces and ends the request by returning
   true. So each call has a thread and a flag. The callback comes with every token, and while a
   prompt is read after every batch; hence the small batch.
-- A context shared by slots fails *all* of them when it overflows. So each slot has its own.
 - The interpreter must not end, and no fork may use or free an engine, while threads are in it.
 - Its HTTP listener can't be switched off. It gets a random port and a key that stays here, and
-  counts tokens for us.
+  counts and tells tokens for us.
 """
 
 from __future__ import annotations
 
 import ctypes
 import http.client
-import os
 import secrets
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import attrs
 import orjson
@@ -29,33 +28,27 @@ import trio
 
 from llmmw.errors import BadRequest, NotFound, ServerError
 from llmmw_local._models import check_gguf
+from llmmw_local._server import EngineOptions, make_server
 from llmmw_local._slots import Slots
 
-__all__ = ["Engine", "EngineOptions", "Job", "never_free"]
+__all__ = ["Engine", "Job", "Verb", "never_free"]
 
-_BATCH = 64
-"""Tokens of a prompt between two looks at the stop flag; with 128 it reads 9 % faster."""
 _CLOSED = "the engine was closed while the call waited for it"
 _EXIT_WAIT = 10.0
 _HTTP_WAIT = 60.0
 
 
-@attrs.frozen(kw_only=True)
-class EngineOptions:
-    """What an engine is built with; together with the file it tells engines apart."""
-
-    slots: int = 4
-    context: int = 4096
-    threads: int | None = None
-    gpu_layers: int = 0
+Verb: TypeAlias = Literal["chat", "complete", "embed"]
+"""What an engine is asked to do with a body."""
 
 
 @attrs.define(eq=False)
 class Job:
-    """One request inside an engine: the pieces that came, told to trio in batches."""
+    """Requests inside an engine, one after another: the pieces that came, told to trio in
+    batches."""
 
-    body: bytes
-    chat: bool
+    bodies: Iterable[bytes] = attrs.field(repr=False)
+    verb: Verb
     listening: bool
     """Whether pieces are wanted as they come; otherwise trio is woken once, at the end."""
     token: trio.lowlevel.TrioToken
@@ -69,13 +62,16 @@ class Job:
     _waking: bool = False
 
     def run(self) -> None:
-        """Be inside the engine until the request is over; in a thread. Keeps nothing of the
+        """Be inside the engine until the requests are over; in a thread. Keeps nothing of the
         engine afterwards, so that whoever closes it also frees it."""
         server, self.server = self.server, None
-        handle = server.handle_chat_completions if self.chat else server.handle_completions
+        handle = _handler(server, self.verb)
         del server
         try:
-            handle(self.body, self.hear)
+            for body in self.bodies:
+                if self.stop:
+                    break
+                handle(body, self.hear)
         finally:
             del handle
 
@@ -117,6 +113,14 @@ class Job:
         if not pieces and ended and self.error is not None:
             raise self.error
         return pieces
+
+
+def _handler(server: Any, verb: Verb) -> Callable[[bytes, Callable[[bytes], bool]], Any]:
+    if verb == "embed":  # it has no callback
+        return lambda body, hear: hear(server.handle_embeddings(body))
+    handle: Callable[[bytes, Callable[[bytes], bool]], Any]
+    handle = server.handle_chat_completions if verb == "chat" else server.handle_completions
+    return handle
 
 
 @attrs.define(eq=False)
@@ -161,7 +165,7 @@ class Engine:
             check_gguf(self.path)
             self.live.add(self)
             try:
-                server = _serve(self.path, self.options, self._key)
+                server = make_server(self.path, self.options, self._key)
                 self._server = None if self._closed else server
             except RuntimeError as error:
                 self.live.discard(self)
@@ -170,14 +174,14 @@ class Engine:
                     "memory, or of a kind that this version of llama.cpp does not know"
                 ) from error
 
-    def start(self, body: bytes, *, chat: bool, listening: bool) -> Job:
-        """Hand a request to the engine. The caller has a place in `slots`, which is given back
+    def start(self, bodies: Iterable[bytes], verb: Verb, *, listening: bool = False) -> Job:
+        """Hand requests to the engine. The caller has a place in `slots`, which is given back
         when the engine's thread ends, however long that takes.
 
         Raises:
             ServerError: if the engine is closed.
         """
-        job = Job(body, chat, listening, trio.lowlevel.current_trio_token())
+        job = Job(bodies, verb, listening, trio.lowlevel.current_trio_token())
         with self._guard:
             if self._closed or self._server is None:
                 self.slots.free_nowait()
@@ -195,35 +199,38 @@ class Engine:
         self.slots.free_nowait()
         job.end(getattr(outcome, "error", None))
 
-    async def count(self, body: dict[str, Any]) -> int:
-        """How many tokens a chat prompt has, as generation would see it.
+    async def ask(self, path: str, *bodies: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """What the engine says of each body by itself, without computing: of tokens, say.
 
         Raises:
-            BadRequest: if the engine does not take the prompt.
+            BadRequest: if the engine does not take one.
         """
-        return await trio.to_thread.run_sync(self._count, body, abandon_on_cancel=True)
+        return await trio.to_thread.run_sync(self._ask, path, bodies, abandon_on_cancel=True)
 
-    def _count(self, body: dict[str, Any]) -> int:
+    def _ask(self, path: str, bodies: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         server = self._server
         if server is None:
             raise ServerError(_CLOSED)
         place = server.listening_address.removeprefix("http://")
         del server
+        return [self._post(place, path, orjson.dumps(body)) for body in bodies]
+
+    def _post(self, place: str, path: str, body: bytes) -> dict[str, Any]:
         line = http.client.HTTPConnection(place, timeout=_HTTP_WAIT)
         # A connection kept alive would hold up the engine's end.
         headers = {"Authorization": f"Bearer {self._key}", "Connection": "close"}
         headers["Content-Type"] = "application/json"
         try:
-            line.request("POST", "/chat/completions/input_tokens", orjson.dumps(body), headers)
+            line.request("POST", path, body, headers)
             answer = line.getresponse()
-            told = orjson.loads(answer.read())
+            told: dict[str, Any] = orjson.loads(answer.read())
         except (OSError, http.client.HTTPException, orjson.JSONDecodeError) as error:
-            raise ServerError(f"the engine could not count tokens: {error}") from error
+            raise ServerError(f"the engine could not answer {path}: {error}") from error
         finally:
             line.close()
         if answer.status != 200:
             raise BadRequest(str(told.get("error", {}).get("message", told)))
-        return int(told["input_tokens"])
+        return told
 
     def close(self, wait: float = _EXIT_WAIT) -> None:
         """Stop what runs, wait up to `wait` seconds for it, and free the model. In a thread, or
@@ -243,48 +250,6 @@ class Engine:
                 self._server = None
                 self.live.discard(self)
         self._loading.release()
-
-
-def _serve(path: Path, options: EngineOptions, key: str) -> Any:
-    """A running llama.cpp server object. Blocks while it loads."""
-    xllamacpp = _import_engine()
-    params = xllamacpp.CommonParams()
-    params.model.path = str(path)
-    params.n_parallel = options.slots
-    params.n_ctx = options.context * options.slots
-    params.kv_unified = False
-    params.n_batch = params.n_ubatch = _BATCH
-    params.n_gpu_layers = options.gpu_layers
-    if options.threads is not None:
-        params.cpuparams.n_threads = options.threads
-        params.cpuparams_batch.n_threads = options.threads
-    params.cache_ram_mib = 0  # its default copies prompts into up to 8 GiB
-    params.cache_idle_slots = False
-    params.hostnames = ["127.0.0.1"]
-    params.port = 0
-    params.api_keys = [key]
-    params.ui = False
-    params.verbosity = -1
-    return xllamacpp.Server(params)
-
-
-def _import_engine() -> Any:
-    """The engine's module, whose threads wait for each other almost without spinning.
-
-    By default they spin through hundreds of thousands of rounds; on cores that others use too
-    that made the engine up to twenty times slower, and on idle ones it gained nothing. OpenMP
-    reads the setting when it is loaded; the user's own comes first.
-    """
-    name = "GOMP_SPINCOUNT"
-    ours = not {name, "OMP_WAIT_POLICY"} & set(os.environ)
-    if ours:
-        os.environ[name] = "1000"
-    try:
-        import xllamacpp  # type: ignore[import-untyped]
-    finally:
-        if ours:
-            os.environ.pop(name, None)
-    return xllamacpp
 
 
 def never_free(server: object) -> None:

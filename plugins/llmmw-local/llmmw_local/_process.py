@@ -8,7 +8,8 @@ import os
 import threading
 from pathlib import Path
 
-from llmmw_local._engine import Engine, EngineOptions, never_free
+from llmmw_local._engine import Engine, never_free
+from llmmw_local._server import EngineOptions
 
 __all__ = ["lease_engine", "return_engine"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import ClassVar
@@ -10,19 +10,38 @@ from typing import ClassVar
 import attrs
 import trio
 
-from llmmw import CountTokens, Finish, Generate, Response, TokenCount, Usage
-from llmmw.errors import ConfigError, UnsupportedFeature
+from llmmw import (
+    CountTokens,
+    Detokenize,
+    Detokenized,
+    Embed,
+    Embeddings,
+    Finish,
+    Generate,
+    Response,
+    Score,
+    Scores,
+    TokenCount,
+    Tokenize,
+    Tokens,
+    Usage,
+)
+from llmmw.errors import BadRequest, ConfigError, ServerError, UnsupportedFeature
 from llmmw.plugin import Call, Capabilities, DownloadProgress, Host, Provider, ResponseBuilder, Task
 from llmmw.wire import dumps
-from llmmw_local._engine import Engine, EngineOptions, Job
+from llmmw_local._engine import Engine, Job, Verb
 from llmmw_local._fetch import fetch
 from llmmw_local._models import Model, file_of, find_model
 from llmmw_local._process import lease_engine, return_engine
-from llmmw_local._wire import CAN, body_of, chat_of, merged, raised
+from llmmw_local._scores import Plan, Split, token_request
+from llmmw_local._server import EngineOptions, Purpose
+from llmmw_local._wire import CAN, body_of, chat_of, merged, raised, vectors_of
 
 __all__ = ["Local"]
 
 _CLOSE = 2.0
+_EMBED_CONTEXT = 512
+"""Tokens of an input for a vector: they are computed at once, which can't be stopped."""
 
 
 def _positive(provider: object, option: attrs.Attribute[int], given: object) -> None:
@@ -56,7 +75,7 @@ class Local(Provider):
     marks_sent: ClassVar[bool] = True
 
     _host: Host | None = attrs.field(default=None, init=False, repr=False)
-    _engines: dict[str, Engine] = attrs.field(factory=dict, init=False, repr=False)
+    _engines: dict[tuple[str, Purpose], Engine] = attrs.field(factory=dict, init=False, repr=False)
     _fetching: dict[str, Task[Path]] = attrs.field(factory=dict, init=False, repr=False)
 
     def capabilities(self, model: str) -> Capabilities:
@@ -78,7 +97,7 @@ class Local(Provider):
                     await trio.to_thread.run_sync(engine.close, _CLOSE)
 
     async def __call__(self, call: Call) -> Response:
-        """Answer a `Generate` or a `CountTokens`.
+        """Answer any kind of request.
 
         Raises:
             NotFound: for a model that is neither known nor a file.
@@ -86,14 +105,20 @@ class Local(Provider):
             UnsupportedFeature, BadRequest, ContextWindowExceeded: for what it can't do.
         """
         request = call.request
-        if isinstance(request, CountTokens):
-            return await self._count_tokens(request)
         if isinstance(request, Generate):
             return await self._generate(call, request)
+        if isinstance(request, Score):
+            return await self._score(call, request)
+        if isinstance(request, Embed):
+            return await self._embed(call, request)
+        if isinstance(request, CountTokens):
+            return await self._count_tokens(request)
+        if isinstance(request, Tokenize):
+            return await self._tokenize(request)
+        if isinstance(request, Detokenize):
+            return await self._detokenize(request)
         kind = type(request).__name__
-        raise UnsupportedFeature(
-            f"a local model answers Generate and CountTokens, not {kind}; ask another target"
-        )
+        raise UnsupportedFeature(f"a local model does not answer {kind}; ask another target")
 
     async def _count_tokens(self, request: CountTokens) -> TokenCount:
         if request.tools:
@@ -101,7 +126,8 @@ class Local(Provider):
         body, warnings = chat_of(request.messages)
         dumps(body)
         engine = await self._engine(request.model_name)
-        tokens = await engine.count(body)
+        (told,) = await engine.ask("/chat/completions/input_tokens", body)
+        tokens = int(told["input_tokens"])
         return TokenCount(
             tokens=tokens,
             model=request.model_name,
@@ -110,38 +136,110 @@ class Local(Provider):
             warnings=tuple(warnings),
         )
 
+    async def _tokenize(self, request: Tokenize) -> Tokens:
+        body = token_request(request.text, is_prompt=False)
+        dumps(body)
+        engine = await self._engine(request.model_name)
+        (told,) = await engine.ask("/tokenize", body)
+        tokens = Split.of(told).tokens
+        return Tokens(tokens=tokens, model=request.model_name, provider=self.name)
+
+    async def _detokenize(self, request: Detokenize) -> Detokenized:
+        engine = await self._engine(request.model_name)
+        try:
+            (told,) = await engine.ask("/detokenize", {"tokens": request.tokens})
+        except BadRequest as error:
+            most = max(request.tokens)
+            raise BadRequest(f"the model has no token of the number {most}") from error
+        text = str(told["content"])
+        return Detokenized(text=text, model=request.model_name, provider=self.name)
+
+    async def _score(self, call: Call, request: Score) -> Scores:
+        texts = [request.prompt, *(request.prompt + option for option in request.options)]
+        bodies = [token_request(text, is_prompt=True) for text in texts]
+        dumps(bodies)
+        engine = await self._engine(request.model_name, "score")
+        told = await engine.ask("/tokenize", *bodies, token_request("a", is_prompt=False))
+        prompt, *wholes, plain = map(Split.of, told)
+        plan = Plan.of(prompt, wholes, plain)
+        pieces = await self._all(call, engine, plan.bodies(), "complete")
+        scores = await trio.to_thread.run_sync(plan.scores, pieces)
+        tokens = len(prompt.tokens) + len(plan.steps)
+        return Scores(
+            scores=scores,
+            model=request.model_name,
+            provider=self.name,
+            usage=Usage(input_tokens=tokens),
+        )
+
+    async def _embed(self, call: Call, request: Embed) -> Embeddings:
+        if request.dimensions is not None:
+            raise UnsupportedFeature("a local model's vectors have one size; leave dimensions out")
+        bodies = [dumps({"input": text}) for text in request.inputs]
+        engine = await self._engine(request.model_name, "embed")
+        pieces = await self._all(call, engine, bodies, "embed")
+        vectors, tokens = vectors_of(pieces)
+        if len(vectors) != len(bodies):
+            raise ServerError("the engine was closed before all vectors were made")
+        return Embeddings(
+            vectors=vectors,
+            model=request.model_name,
+            provider=self.name,
+            usage=Usage(input_tokens=tokens),
+        )
+
+    async def _all(
+        self, call: Call, engine: Engine, bodies: Iterable[bytes], verb: Verb
+    ) -> list[bytes]:
+        """All that the engine says to several bodies, one after another in one slot."""
+        await engine.slots.wait_free()
+        call.attempt.mark_sent(call.ledger)
+        job = engine.start(bodies, verb)
+        pieces: list[bytes] = []
+        try:
+            while some := await job.next_pieces():
+                pieces += some
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise raised(error, begun=bool(pieces)) from error
+        finally:
+            job.stop = True  # cancelled: its thread is left behind
+        return pieces
+
     async def _generate(self, call: Call, request: Generate) -> Response:
         body, warnings = body_of(request)
         data = dumps(body)
         engine = await self._engine(request.model_name)
         await engine.slots.wait_free()
         call.attempt.mark_sent(call.ledger)
-        chat, listening = request.prompt is None, call.listener is not None
-        job = engine.start(data, chat=chat, listening=listening)
+        verb: Verb = "chat" if request.prompt is None else "complete"
+        job = engine.start([data], verb, listening=call.listener is not None)
         answer = _Answer(ResponseBuilder(call, self.name, request.model_name), request, job)
         try:
             return await answer.gather(tuple(warnings))
         finally:
             job.stop = True  # cancelled, or the listener failed: its thread is left behind
 
-    async def _engine(self, name: str) -> Engine:
-        """The loaded engine of a model, which is fetched if need be."""
-        engine = self._engines.get(name)
+    async def _engine(self, name: str, purpose: Purpose = "generate") -> Engine:
+        """The loaded engine of a model for a purpose; the model is fetched if need be."""
+        engine = self._engines.get((name, purpose))
         if engine is None or engine.lost:
             found = find_model(name)
             path = await self._fetched(found) if isinstance(found, Model) else found
-            engine = self._engines.get(name)
+            engine = self._engines.get((name, purpose))
             if engine is None or engine.lost:
-                engine = self._engines[name] = lease_engine(path, self._options())
+                engine = lease_engine(path, self._options(purpose))
+                self._engines[name, purpose] = engine
         await engine.open()
         return engine
 
-    def _options(self) -> EngineOptions:
+    def _options(self, purpose: Purpose) -> EngineOptions:
+        is_embed = purpose == "embed"
         return EngineOptions(
-            slots=self.slots,
-            context=self.context,
+            slots=self.slots if purpose == "generate" else 1,
+            context=min(self.context, _EMBED_CONTEXT) if is_embed else self.context,
             threads=self.threads,
             gpu_layers=self.gpu_layers,
+            purpose=purpose,
         )
 
     async def _fetched(self, model: Model) -> Path:

@@ -12,6 +12,8 @@ from llmmw import (
     CachePoint,
     Choice,
     CountTokens,
+    Detokenize,
+    Embed,
     Finish,
     Generate,
     Grammar,
@@ -20,7 +22,9 @@ from llmmw import (
     Message,
     OpaquePart,
     ReasoningPart,
+    Score,
     TextPart,
+    Tokenize,
     TokenLogprob,
     Usage,
 )
@@ -36,10 +40,10 @@ from llmmw.plugin import Capabilities
 from llmmw.wire import choice_grammar
 from llmmw_local._regex import regex_grammar
 
-__all__ = ["CAN", "Piece", "body_of", "chat_of", "error_of", "merged", "raised"]
+__all__ = ["CAN", "Piece", "body_of", "chat_of", "error_of", "merged", "raised", "vectors_of"]
 
 CAN = Capabilities(
-    kinds=frozenset({Generate, CountTokens}),
+    kinds=frozenset({Generate, Embed, Score, CountTokens, Tokenize, Detokenize}),
     parameters=frozenset(
         {
             "prompt",
@@ -216,6 +220,18 @@ def _usage(chunk: Mapping[str, Any]) -> Usage:
     )
 
 
+def vectors_of(pieces: Iterable[bytes]) -> tuple[list[list[float]], int]:
+    """The vectors that the engine told, one a piece, and how many tokens they are of."""
+    rows, tokens = [], 0
+    for raw in pieces:
+        told = orjson.loads(raw)
+        if "error" in told:
+            raise error_of(told["error"])
+        rows += [row["embedding"] for row in told["data"]]
+        tokens += told["usage"]["prompt_tokens"]
+    return rows, tokens
+
+
 def error_of(told: Mapping[str, Any]) -> LLMError:
     """The error that the engine tells in an answer."""
     message, kind, code = str(told.get("message", told)), told.get("type"), told.get("code")
@@ -224,6 +240,12 @@ def error_of(told: Mapping[str, Any]) -> LLMError:
         return ContextWindowExceeded(
             f"the prompt has {size} tokens and the context window {most}; shorten it, or give "
             "the provider a larger context (options={'local': {'context': …}})",
+            code=kind,
+        )
+    if sizes := re.search(r"input \((\d+) tokens\) is too large .*: (\d+)\)", message):
+        return ContextWindowExceeded(
+            f"an input has {sizes[1]} tokens and a vector is made of {sizes[2]} at most; cut the "
+            "text into shorter ones",
             code=kind,
         )
     if kind == "not_supported_error":

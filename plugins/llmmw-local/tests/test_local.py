@@ -15,7 +15,7 @@ from llmmw_local._engine import Engine
 from llmmw_local._models import Model
 from llmmw_local._provider import Local
 
-from llmmw import Client, CountTokens, Embed, Generate, Message, PartDelta, Score, Tool
+from llmmw import Client, CountTokens, Generate, Message, PartDelta, Together, Tool
 from llmmw.errors import (
     BadRequest,
     ConfigError,
@@ -163,9 +163,8 @@ async def test_refusals(gguf, tmp_path):
         long = request(gguf, "word " * 600)
         with pytest.raises(ContextWindowExceeded, match=r"6\d\d tokens and the context window 256"):
             await local(Call(long))
-        for asked in (Embed(model=name, inputs=("x",)), Score(model=name, prompt="", options="a")):
-            with pytest.raises(UnsupportedFeature, match=r"not (Embed|Score); ask another target"):
-                await local(Call(asked))
+        with pytest.raises(UnsupportedFeature, match="not answer Together; ask another target"):
+            await local(Call(Together(model=name, requests=(Generate(prompt="x"),))))
         with pytest.raises(UnsupportedFeature, match="no tools"):
             await local(Call(CountTokens(model=name, messages=long.messages, tools=(Tool("f"),))))
         for parameters in (
@@ -177,7 +176,7 @@ async def test_refusals(gguf, tmp_path):
             with pytest.raises(BadRequest):
                 await local(Call(request(gguf, **parameters)))
         with pytest.raises(BadRequest):
-            await engine_of(local).count({"messages": 3})
+            await engine_of(local).ask("/chat/completions/input_tokens", {"messages": 3})
         with pytest.raises(NotFound, match="smollm2"):
             await local(Call(Generate(model="local:smolm2", prompt="x")))
         cut = tmp_path / "cut.gguf"
@@ -197,8 +196,6 @@ async def test_through_a_client(gguf):
         assert "sent" in answer.explain()
         with pytest.raises(UnsupportedFeature, match="tools"):
             await client.ask("hi", tools=[Tool("f")])
-        with pytest.raises(UnsupportedFeature, match="Embed"):
-            await client.embed("x")
         assert await client.count_tokens("Say hi")
 
 
@@ -293,7 +290,7 @@ async def test_engine_closed_under_a_call(gguf):
             await local(Call(request(gguf)))
         assert engine.slots.taken == 0
         with pytest.raises(ServerError, match="was closed"):
-            await engine.count({})
+            await engine.ask("/tokenize", {})
 
 
 async def test_providers_share_an_engine(gguf):
