@@ -4,7 +4,8 @@ The map. Imports run downward only; `pyproject.toml` has it as a contract that t
 
     faces      cli | testing               how people hold it
     bridges    sync | aio, _bridge         for plain and for asyncio programs
-    above      sim                         a simulated provider, simulated worlds
+    session    _session                    the client: its core, and running flows
+    above      flow | sim                  lazy values; a simulated provider, simulated worlds
     client     _client, _client_batches, _client_map, _arguments, _stream, _map, _journal,
                _job_file, _router, _stack
     config     _config                     files, accounts, what is doubtful about a stack
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from llmmw._chain import Middleware as Middleware
     from llmmw._chain import chain as chain
     from llmmw._chain import describe as describe
-    from llmmw._client import Client as Client
     from llmmw._client_batches import ClientBatches as ClientBatches
     from llmmw._client_batches import ClientFiles as ClientFiles
     from llmmw._config._advice import Advice as Advice
@@ -84,12 +84,15 @@ if TYPE_CHECKING:
     from llmmw._prices import Prices as Prices
     from llmmw._prices import price_of as price_of
     from llmmw._request import CountTokens as CountTokens
+    from llmmw._request import Detokenize as Detokenize
     from llmmw._request import Embed as Embed
     from llmmw._request import Generate as Generate
     from llmmw._request import Reasoning as Reasoning
     from llmmw._request import Request as Request
     from llmmw._request import Score as Score
+    from llmmw._request import Tokenize as Tokenize
     from llmmw._response import Candidate as Candidate
+    from llmmw._response import Detokenized as Detokenized
     from llmmw._response import Embeddings as Embeddings
     from llmmw._response import Finish as Finish
     from llmmw._response import FinishReason as FinishReason
@@ -97,7 +100,9 @@ if TYPE_CHECKING:
     from llmmw._response import Response as Response
     from llmmw._response import Scores as Scores
     from llmmw._response import TokenCount as TokenCount
+    from llmmw._response import Tokens as Tokens
     from llmmw._response import Usage as Usage
+    from llmmw._session import Client as Client
     from llmmw._stack import default_stack as default_stack
     from llmmw._stream import Stream as Stream
     from llmmw._together import Answers as Answers
@@ -125,26 +130,14 @@ if TYPE_CHECKING:
 
 # Where each name stands; imported when it is first used, so that `import llmmw` costs nothing.
 _HOMES = {
-    "_config._advice": (
-        "Advice",
-        "advise",
-    ),
+    "_config._advice": ("Advice", "advise"),
     "_administration": ("BatchInfo", "BatchItem", "FileInfo"),
     "_budget": ("Budget",),
-    "_call": (
-        "Call",
-        "Listener",
-        "OnInterrupt",
-    ),
+    "_call": ("Call", "Listener", "OnInterrupt"),
     "_capabilities": ("Capabilities",),
     "_chain": ("Handler", "Layer", "Middleware", "chain", "describe"),
-    "_client": ("Client",),
     "_client_batches": ("ClientBatches", "ClientFiles"),
-    "_config._file": (
-        "Config",
-        "load_config",
-        "to_toml",
-    ),
+    "_config._file": ("Config", "load_config", "to_toml"),
     "_deltas": ("Delta", "PartDelta", "PartEnd", "PartStart", "ResponseStart", "Restarted"),
     "_explain": ("Spent",),
     "_instrument": ("Instrument",),
@@ -152,12 +145,7 @@ _HOMES = {
     "_map": ("Item", "Items", "Progress"),
     "_map_text": ("MapText",),
     "_messages": ("Message",),
-    "_output": (
-        "Choice",
-        "Grammar",
-        "JsonObject",
-        "JsonSchema",
-    ),
+    "_output": ("Choice", "Grammar", "JsonObject", "JsonSchema"),
     "_parts": (
         "CachePoint",
         "Citation",
@@ -170,25 +158,21 @@ _HOMES = {
         "ToolCallPart",
         "ToolResultPart",
     ),
-    "_plugins": (
-        "Listing",
-        "Plugins",
-    ),
-    "_prices": (
-        "Price",
-        "Prices",
-        "price_of",
-    ),
+    "_plugins": ("Listing", "Plugins"),
+    "_prices": ("Price", "Prices", "price_of"),
     "_request": (
         "CountTokens",
+        "Detokenize",
         "Embed",
         "Generate",
         "Reasoning",
         "Request",
         "Score",
+        "Tokenize",
     ),
     "_response": (
         "Candidate",
+        "Detokenized",
         "Embeddings",
         "Finish",
         "FinishReason",
@@ -196,19 +180,14 @@ _HOMES = {
         "Response",
         "Scores",
         "TokenCount",
+        "Tokens",
         "Usage",
     ),
+    "_session": ("Client",),
     "_stack": ("default_stack",),
     "_stream": ("Stream",),
-    "_together": (
-        "Answers",
-        "Together",
-    ),
-    "_tools": (
-        "ServerTool",
-        "Tool",
-        "ToolNames",
-    ),
+    "_together": ("Answers", "Together"),
+    "_tools": ("ServerTool", "Tool", "ToolNames"),
     "policies": (
         "Attempts",
         "Balance",
@@ -268,6 +247,8 @@ __all__ = [
     "Config",
     "CountTokens",
     "Delta",
+    "Detokenize",
+    "Detokenized",
     "Embed",
     "Embeddings",
     "Fallback",
@@ -322,6 +303,8 @@ __all__ = [
     "Together",
     "TokenCount",
     "TokenLogprob",
+    "Tokenize",
+    "Tokens",
     "Tool",
     "ToolCallPart",
     "ToolNames",

@@ -21,7 +21,6 @@ from llmmw._abilities import GivenCapabilities
 from llmmw._call import Listener
 from llmmw._capabilities import Capabilities
 from llmmw._chain import Layer, Middleware
-from llmmw._client import Client
 from llmmw._config._file import Config, client_arguments
 from llmmw._deltas import Delta, Fold
 from llmmw._instrument import Instrument
@@ -33,6 +32,7 @@ from llmmw._prices import GivenPrices
 from llmmw._provider import Provider
 from llmmw._response import Generation
 from llmmw._secret import guarded
+from llmmw._session import Client
 from llmmw._tasks import unstopped
 from llmmw.errors import ProtocolError
 

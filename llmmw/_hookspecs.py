@@ -18,7 +18,7 @@ import pluggy
 
 __all__ = ["GROUPS", "HOOKS", "Kind", "Spec", "hookimpl", "hookspec"]
 
-Kind: TypeAlias = Literal["provider", "middleware", "builtin", "store", "command"]
+Kind: TypeAlias = Literal["provider", "middleware", "builtin", "store", "command", "pass"]
 
 hookspec: pluggy.HookspecMarker = pluggy.HookspecMarker("llmmw")
 hookimpl: pluggy.HookimplMarker = pluggy.HookimplMarker("llmmw")
@@ -29,6 +29,7 @@ HOOKS: dict[Kind, str] = {
     "builtin": "llmmw_builtins",
     "store": "llmmw_stores",
     "command": "llmmw_commands",
+    "pass": "llmmw_passes",
 }
 GROUPS: dict[str, Kind] = {f"llmmw.{kind}": kind for kind in HOOKS}
 
@@ -62,7 +63,7 @@ def llmmw_middleware() -> list[Spec]:  # type: ignore[empty-body]
 
 @hookspec
 def llmmw_builtins() -> list[Spec]:  # type: ignore[empty-body]
-    """Builtins of flows: the factory gives an Executable."""
+    """Builtins of flows: the factory is a `Builtin`, taken as it is and not called."""
 
 
 @hookspec
@@ -73,3 +74,9 @@ def llmmw_stores() -> list[Spec]:  # type: ignore[empty-body]
 @hookspec
 def llmmw_commands() -> list[Spec]:  # type: ignore[empty-body]
     """Commands: the factory is a `click.Command`, taken as it is and not called."""
+
+
+@hookspec
+def llmmw_passes() -> list[Spec]:  # type: ignore[empty-body]
+    """Passes over the graphs of flows: the factory is a function of a graph that gives a graph,
+    taken as it is and not called."""

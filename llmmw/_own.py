@@ -37,6 +37,79 @@ def llmmw_stores() -> list[Spec]:
     ]
 
 
+_BUILTINS = (
+    Spec(
+        "call_tools",
+        "llmmw.flow.builtins.tools:call_tools",
+        "run the tools that an answer asks for, at the same time",
+    ),
+    Spec("chat", "llmmw.flow.builtins.chat:chat", "what a model says next in a conversation"),
+    Spec(
+        "converse",
+        "llmmw.flow.builtins.tools:converse",
+        "a conversation with tools, until there is an answer",
+    ),
+    Spec(
+        "count_tokens",
+        "llmmw.flow.builtins.tokens:count_tokens",
+        "how many tokens a prompt has",
+    ),
+    Spec("detokenize", "llmmw.flow.builtins.tokens:detokenize", "the text of tokens"),
+    Spec("embed", "llmmw.flow.builtins.embed:embed", "vectors of texts"),
+    Spec("generate", "llmmw.flow.builtins.text:generate", "the whole answer of a model"),
+    Spec(
+        "generate_content",
+        "llmmw.flow.builtins.text:generate_content",
+        "the parts that a model answers",
+    ),
+    Spec(
+        "generate_object",
+        "llmmw.flow.builtins.typed:generate_object",
+        "a value of a type that a model answers",
+    ),
+    Spec(
+        "generate_text",
+        "llmmw.flow.builtins.text:generate_text",
+        "the text that a model answers",
+    ),
+    Spec(
+        "generate_texts",
+        "llmmw.flow.builtins.text:generate_texts",
+        "several texts to the same prompt",
+    ),
+    Spec("instruct", "llmmw.flow.builtins.chat:instruct", "what a model does as it is told"),
+    Spec("rank", "llmmw.flow.builtins.choose:rank", "texts by how well they follow a prompt"),
+    Spec(
+        "ranking",
+        "llmmw.flow.builtins.choose:ranking",
+        "which texts follow a prompt best, with their scores",
+    ),
+    Spec(
+        "run_tool",
+        "llmmw.flow.builtins.tools:run_tool",
+        "what a function gives that is known by its name",
+    ),
+    Spec(
+        "score_text",
+        "llmmw.flow.builtins.choose:score_text",
+        "how probable texts are after a prompt",
+    ),
+    Spec("select", "llmmw.flow.builtins.choose:select", "the text that follows a prompt best"),
+    Spec("tokenize", "llmmw.flow.builtins.tokens:tokenize", "the tokens of a text"),
+    Spec(
+        "use_tools",
+        "llmmw.flow.builtins.tools:use_tools",
+        "what a model answers that may use tools on the way",
+    ),
+)
+
+
+@hookimpl
+def llmmw_builtins() -> list[Spec]:
+    """The builtins of flows, by their own names."""
+    return list(_BUILTINS)
+
+
 @hookimpl
 def llmmw_commands() -> list[Spec]:
     """The commands of `llmmw`."""
@@ -49,4 +122,14 @@ def llmmw_commands() -> list[Spec]:
         Spec("map", "llmmw.cli.map:map_file", "answer a file of questions"),
         Spec("plugins", "llmmw.cli.plugins:plugins", "list what is installed"),
         Spec("simulate", "llmmw.cli.simulate:simulate_stack", "try a stack in a simulated world"),
+    ]
+
+
+@hookimpl
+def llmmw_passes() -> list[Spec]:
+    """The passes over graphs, by the names that `passes=` takes."""
+    return [
+        Spec("batch", "llmmw.flow._passes:batch", "independent calls of a builtin become one"),
+        Spec("drop", "llmmw.flow._passes:drop", "leave out what nothing wanted needs"),
+        Spec("merge", "llmmw.flow._passes:merge", "one of equal pure nodes is enough"),
     ]

@@ -122,6 +122,10 @@ class MediaPart:
     def __attrs_post_init__(self) -> None:
         if sum(x is not None for x in (self.data, self.url, self.file_id)) != 1:
             raise BadRequest("a media part needs exactly one of data, url and file_id")
+        data: object = self.data  # whatever a caller has put there
+        if data is not None and not isinstance(data, bytes):
+            kind = type(data).__name__
+            raise BadRequest(f"the data of a media part are bytes, not {kind}; see from_file")
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> MediaPart:

@@ -111,15 +111,16 @@ class TextPieces:
     """Picks the pieces of text out of an answer's deltas, without reasoning and refusals."""
 
     def __init__(self) -> None:
-        self._wanted = False
+        self.wanted: bool = False
+        """Whether the part that is told is text."""
 
     def __call__(self, delta: Delta) -> str:
         """The text of a delta; empty if it has none."""
         if isinstance(delta, (PartStart, PartDelta)) and delta.candidate != 0:
             return ""
         if isinstance(delta, PartStart):
-            self._wanted = isinstance(delta.part, TextPart) and not delta.part.refusal
-        return delta.text if isinstance(delta, PartDelta) and self._wanted else ""
+            self.wanted = isinstance(delta.part, TextPart) and not delta.part.refusal
+        return delta.text if isinstance(delta, PartDelta) and self.wanted else ""
 
 
 class _Texts:

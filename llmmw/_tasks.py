@@ -20,7 +20,7 @@ from llmmw._request import Request
 from llmmw._store import only_given
 from llmmw.errors import ConfigError
 
-__all__ = ["Host", "Task", "open_host", "open_nursery", "unstopped"]
+__all__ = ["Host", "Task", "open_host", "open_nursery", "own_error", "unstopped"]
 
 T = TypeVar("T")
 E = TypeVar("E", bound=BaseException)
@@ -101,7 +101,7 @@ class Task(Generic[T]):
     def result_nowait(self) -> T:
         """The result of work that has ended; raises as `wait` does."""
         if self._error is not None:
-            raise _own(self._error).with_traceback(self._traceback)
+            raise own_error(self._error).with_traceback(self._traceback)
         if not self._finished:
             raise RuntimeError("the background work was cancelled, or its host has closed")
         return self._value  # type: ignore[return-value]
@@ -117,7 +117,7 @@ class Task(Generic[T]):
             self.ended.set()
 
 
-def _own(error: Exception) -> Exception:
+def own_error(error: Exception) -> Exception:
     """A copy for one of several who wait: policies write on an error what they know of their
     call. An error of somebody else's that can't be copied is shared."""
     try:

@@ -13,7 +13,10 @@ listeners, `progress` and the input of `map` are the caller's and run in the cal
 """
 
 from llmmw.aio._client import Client as Client
+from llmmw.aio._flows import FlowStream as FlowStream
+from llmmw.aio._flows import NodeStream as NodeStream
+from llmmw.aio._flows import Reader as Reader
 from llmmw.aio._reading import Items as Items
 from llmmw.aio._reading import Stream as Stream
 
-__all__ = ["Client", "Items", "Stream"]
+__all__ = ["Client", "FlowStream", "Items", "NodeStream", "Reader", "Stream"]

@@ -16,14 +16,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from llmmw._bridge import Bridge, Feed, Tell, listener_through
+from llmmw._bridge import Feed, Tell, listener_through
 from llmmw._call import Listener, OnInterrupt
 from llmmw._journal import Journal
 from llmmw._mailbox import Mailbox
 from llmmw._map import Progress
 from llmmw._portal import Portal, Work, current_portal
-from llmmw._response import Embeddings, Generation, Scores, TokenCount
+from llmmw._response import Detokenized, Embeddings, Generation, Scores, TokenCount, Tokens
 from llmmw.aio._batches import Batches, Files
+from llmmw.aio._flows import Flowing
 from llmmw.aio._reading import Hearing, Items, Queue, Stream, feeding, running
 
 __all__ = ["Client"]
@@ -31,7 +32,7 @@ __all__ = ["Client"]
 T = TypeVar("T")
 
 
-class Client(Bridge):
+class Client(Flowing):
     """Asks models, from asyncio code; arguments as for `llmmw.Client`.
 
     An async context manager; whatever it started ends when the block does. Tasks share it, and so
@@ -127,7 +128,7 @@ class Client(Bridge):
         return await self._answer(do, listener)
 
     @asynccontextmanager
-    async def stream(
+    async def _stream(
         self,
         prompt: object,
         *,
@@ -138,10 +139,6 @@ class Client(Bridge):
         sample: int = 0,
         **parameters: Any,
     ) -> AsyncIterator[Stream]:
-        """Ask for an answer and read it as it is written; arguments as for `ask`.
-
-        Leaving the block cancels whatever still goes on for it.
-        """
         queue = self._queue(self._opened().portal)
         work = self._streaming(
             queue.put,
@@ -199,6 +196,33 @@ class Client(Bridge):
             lambda tell: self._trio.count_tokens(
                 prompt, model=model, timeout=timeout, system=system, **parameters
             )
+        )
+
+    async def tokenize(
+        self,
+        text: str,
+        *,
+        model: str | None = None,
+        timeout: float | None = None,
+        **parameters: Any,
+    ) -> Tokens:
+        """The tokens of a text, by the model's own tokenizer; `parameters` are fields of
+        `Tokenize`."""
+        return await self._answer(
+            lambda tell: self._trio.tokenize(text, model=model, timeout=timeout, **parameters)
+        )
+
+    async def detokenize(
+        self,
+        tokens: Sequence[int],
+        *,
+        model: str | None = None,
+        timeout: float | None = None,
+        **parameters: Any,
+    ) -> Detokenized:
+        """The text of tokens; `parameters` are fields of `Detokenize`."""
+        return await self._answer(
+            lambda tell: self._trio.detokenize(tokens, model=model, timeout=timeout, **parameters)
         )
 
     @asynccontextmanager

@@ -11,10 +11,10 @@ from typing import Any
 import attrs
 import click
 
-from llmmw._client import Client
 from llmmw._config._file import Config, load_config
 from llmmw._instrument import Instrument
 from llmmw._plugins import Plugins
+from llmmw._session import Client
 from llmmw.errors import ConfigError
 
 __all__ = ["Setup", "check_target", "choose_models", "set_up"]

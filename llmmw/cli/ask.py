@@ -11,12 +11,12 @@ import click
 import orjson
 import trio
 
-from llmmw._client import Client
 from llmmw._instrument import Instrument
 from llmmw._messages import Message
 from llmmw._parts import MediaPart, TextPart
 from llmmw._request import Request, generate_of
 from llmmw._response import Generation
+from llmmw._session import Client
 from llmmw.cli._model import Setup, set_up
 from llmmw.cli._options import asking_options, check_parameters
 from llmmw.cli._out import Output, open_output

@@ -14,11 +14,11 @@ import orjson
 import trio
 
 from llmmw._administration import BatchInfo, BatchItem
-from llmmw._client import Client
 from llmmw._client_batches import ClientBatches
 from llmmw._config._file import load_config
 from llmmw._plugins import Plugins
 from llmmw._response import Embeddings, Generation
+from llmmw._session import Client
 from llmmw.cli._model import choose_models
 from llmmw.cli._options import config_option
 from llmmw.cli._run import tame

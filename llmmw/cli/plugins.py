@@ -20,7 +20,7 @@ _COLOURS = {"ready": "green", "blocked": "yellow", "gives way": "yellow", "broke
 @click.command(short_help="List what is installed.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 def plugins(as_json: bool) -> None:
-    """List every provider, policy, store and command, and where it comes from.
+    """List every provider, policy, builtin, store and command, and where it comes from.
 
     \b
     States:

@@ -14,7 +14,20 @@ listeners, `progress` and the input of `map` are the caller's and run in the cal
 
 from llmmw.sync._client import Client as Client
 from llmmw.sync._client import Listener as Listener
+from llmmw.sync._client import run as run
+from llmmw.sync._flows import FlowStream as FlowStream
+from llmmw.sync._flows import NodeStream as NodeStream
+from llmmw.sync._flows import Reader as Reader
 from llmmw.sync._reading import Items as Items
 from llmmw.sync._reading import Stream as Stream
 
-__all__ = ["Client", "Items", "Listener", "Stream"]
+__all__ = [
+    "Client",
+    "FlowStream",
+    "Items",
+    "Listener",
+    "NodeStream",
+    "Reader",
+    "Stream",
+    "run",
+]

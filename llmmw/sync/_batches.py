@@ -9,7 +9,7 @@ import attrs
 
 from llmmw._administration import BatchInfo, BatchItem, FileInfo
 from llmmw._bridge import Tell
-from llmmw._client import Client
+from llmmw._session import Client
 
 __all__ = ["Batches", "Files"]
 

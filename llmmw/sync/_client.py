@@ -7,18 +7,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias, TypeVar
 
-from llmmw._bridge import Bridge, Feed, Heard, Tell, listener_through
+from llmmw._bridge import Feed, Heard, Tell, listener_through
 from llmmw._call import OnInterrupt
 from llmmw._deltas import Delta
 from llmmw._journal import Journal
 from llmmw._map import Progress
 from llmmw._portal import Work, current_portal
-from llmmw._response import Embeddings, Generation, Scores, TokenCount
+from llmmw._response import Detokenized, Embeddings, Generation, Scores, TokenCount, Tokens
 from llmmw.errors import BadRequest
 from llmmw.sync._batches import Batches, Files
+from llmmw.sync._flows import Flowing
 from llmmw.sync._reading import Items, Queue, Stream, running
 
-__all__ = ["Client", "Listener"]
+__all__ = ["Client", "Listener", "run"]
 
 T = TypeVar("T")
 
@@ -26,7 +27,7 @@ Listener: TypeAlias = Callable[[Delta], None]
 """Hears the pieces of an answer, one after another, in the thread that asked."""
 
 
-class Client(Bridge):
+class Client(Flowing):
     """Asks models, from plain code; arguments as for `llmmw.Client`.
 
     A context manager; whatever it started ends when the block does. Threads may share it, and it
@@ -118,7 +119,7 @@ class Client(Bridge):
         return self._answer(do, listener)
 
     @contextmanager
-    def stream(
+    def _stream(
         self,
         prompt: object,
         *,
@@ -129,10 +130,6 @@ class Client(Bridge):
         sample: int = 0,
         **parameters: Any,
     ) -> Iterator[Stream]:
-        """Ask for an answer and read it as it is written; arguments as for `ask`.
-
-        Leaving the block cancels whatever still goes on for it.
-        """
         queue = Queue()
         work = self._streaming(
             queue.put,
@@ -192,6 +189,33 @@ class Client(Bridge):
             )
         )
 
+    def tokenize(
+        self,
+        text: str,
+        *,
+        model: str | None = None,
+        timeout: float | None = None,
+        **parameters: Any,
+    ) -> Tokens:
+        """The tokens of a text, by the model's own tokenizer; `parameters` are fields of
+        `Tokenize`."""
+        return self._answer(
+            lambda tell: self._trio.tokenize(text, model=model, timeout=timeout, **parameters)
+        )
+
+    def detokenize(
+        self,
+        tokens: Sequence[int],
+        *,
+        model: str | None = None,
+        timeout: float | None = None,
+        **parameters: Any,
+    ) -> Detokenized:
+        """The text of tokens; `parameters` are fields of `Detokenize`."""
+        return self._answer(
+            lambda tell: self._trio.detokenize(tokens, model=model, timeout=timeout, **parameters)
+        )
+
     @contextmanager
     def map(
         self,
@@ -243,3 +267,18 @@ class Client(Bridge):
     def files(self) -> Files:
         """The files at its providers."""
         return Files(self._answer, self._trio)
+
+
+def run(flow: Any, *, client: Client | None = None, **options: Any) -> Any:
+    """Run a flow from a plain program.
+
+    Args:
+        flow: an Executable, or any containers of them: the result has the same shape.
+        client: an open client, which it may share with others; without one, a client as the
+            user's configuration says is opened for this run alone.
+        options: as for `Client.run`.
+    """
+    if client is not None:
+        return client.run(flow, **options)
+    with Client.from_config() as own:
+        return own.run(flow, **options)

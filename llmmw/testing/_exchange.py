@@ -11,10 +11,10 @@ import trio
 
 from llmmw._call import Call
 from llmmw._chain import Handler
-from llmmw._client import Client
 from llmmw._provider import Provider
 from llmmw._request import CountTokens, Embed, Generate, Request
 from llmmw._response import Response
+from llmmw._session import Client
 from llmmw.testing._provider_leaks import PLANTED
 from llmmw.testing._server import Answer, Server, open_server
 

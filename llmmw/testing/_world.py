@@ -17,12 +17,12 @@ import trio
 from llmmw._call import Call, Listener, OnInterrupt
 from llmmw._capabilities import Capabilities
 from llmmw._chain import Handler, Middleware
-from llmmw._client import Client
 from llmmw._deltas import Delta
 from llmmw._instrument import Instrument
 from llmmw._ledger import Event
 from llmmw._request import Embed
 from llmmw._response import Response
+from llmmw._session import Client
 from llmmw.sim import Fault, Script, SimulatedProvider
 from llmmw.testing._subject import MakeStack, Subject, maker_of
 from llmmw.testing._trace import CallTrace, Entry, Told, Trace

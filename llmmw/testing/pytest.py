@@ -20,7 +20,7 @@ import pytest
 import trio
 import trio.testing
 
-from llmmw._client import Client
+from llmmw._session import Client
 from llmmw.sim import SimulatedProvider
 from llmmw.testing._network import NetworkBlocked, no_network
 

@@ -18,9 +18,9 @@ import attrs
 import httpx
 import trio
 
-from llmmw._client import Client
 from llmmw._plugins import Plugins
 from llmmw._request import Generate
+from llmmw._session import Client
 from llmmw.errors import LLMError
 from llmmw.testing.conformance._cases import Case
 from llmmw.testing.conformance._targets import Target, target_of

@@ -13,11 +13,11 @@ from typing import Literal, TypeAlias
 import attrs
 import trio
 
-from llmmw._client import Client
 from llmmw._deltas import Delta
 from llmmw._plugins import Plugins
 from llmmw._request import Generate
 from llmmw._response import Generation
+from llmmw._session import Client
 from llmmw.errors import LLMError, UnsupportedFeature
 from llmmw.testing.conformance._cases import Case
 from llmmw.testing.conformance._cuts import cuttings, every_cut

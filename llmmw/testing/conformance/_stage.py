@@ -8,8 +8,8 @@ from typing import Any
 
 import attrs
 
-from llmmw._client import Client
 from llmmw._plugins import Plugins
+from llmmw._session import Client
 from llmmw.testing._server import Answer, Received, Server, open_server
 from llmmw.testing.conformance._cases import Case
 from llmmw.testing.conformance._targets import Target
