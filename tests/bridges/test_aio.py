@@ -48,6 +48,8 @@ async def test_every_kind_of_request(world) -> None:
         assert (await client.embed(["x", "yz"])).vectors == ((1.0,), (2.0,))
         assert (await client.score("x", ["long", "s"])).best == 1
         assert (await client.count_tokens("to be or not")).tokens == 4
+        assert (await client.tokenize("a☃")).tokens == (97, 9731)
+        assert (await client.detokenize([97, 9731])).text == "a☃"
         assert client.describe() == llmmw.Client("sim:a").describe()
         other = client.replace(stack=[])
         assert (await other.ask("hi")).text == "hello"

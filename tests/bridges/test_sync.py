@@ -21,7 +21,10 @@ from llmmw.errors import BadRequest, ConfigError, DeadlineExceeded, ServerError,
 from llmmw.sync._reading import Queue
 from llmmw.testing import Script
 
-VERBS = ["ask", "stream", "embed", "score", "count_tokens", "map", "replace", "describe"]
+VERBS = [
+    "ask", "stream", "embed", "score", "count_tokens", "tokenize", "detokenize", "map", "replace",
+    "describe",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("face", [sync.Client, aio.Client])
@@ -41,6 +44,8 @@ def test_every_kind_of_request(world) -> None:
         assert client.embed(["x", "yz"]).vectors == ((1.0,), (2.0,))
         assert client.score("x", ["long", "s"]).best == 1
         assert client.count_tokens("to be or not").tokens == 4
+        assert client.tokenize("a☃").tokens == (97, 9731)
+        assert client.detokenize([97, 9731]).text == "a☃"
         assert client.targets == ("sim:a",)
         assert client.describe() == llmmw.Client("sim:a").describe()
 

@@ -52,7 +52,8 @@ class Scripted(Provider):
             for done in (0, 40_000_000, 100_000_000):
                 now = trio.current_time()
                 call.host.emit(DownloadProgress(now, "tiny", done, 100_000_000))
-                await trio.sleep(0.3)
+                # Long enough for a display that others move, too, to be drawn in between.
+                await trio.sleep(1.0 if done == 40_000_000 else 0.3)
         elif verb == "flood":
             await answer.text("x" * 200_000)
             await trio.sleep(30)

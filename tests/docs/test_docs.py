@@ -45,6 +45,7 @@ DOORS = [
     "llmmw",
     "llmmw.aio",
     "llmmw.errors",
+    "llmmw.flow",
     "llmmw.plugin",
     "llmmw.policies",
     "llmmw.sim",
