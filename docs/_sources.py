@@ -41,12 +41,17 @@ def tree_of(module: str) -> ast.Module:
 
 
 def names_of(module: str) -> list[str]:
-    """The public names of a module: its `__all__`."""
+    """The public names of a module: its `__all__`, else what it imports as itself."""
+    again: list[str] = []
     for node in tree_of(module).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
             found: list[str] = ast.literal_eval(node.value)
             return found
-    raise LookupError(f"{module} has no __all__")
+        if isinstance(node, ast.ImportFrom):
+            again += [alias.name for alias in node.names if alias.name == alias.asname]
+    if not again:
+        raise LookupError(f"{module} has no public names")
+    return sorted(again)
 
 
 def find(module: str, name: str) -> Found | None:
@@ -257,6 +262,20 @@ def bases_of(found: Found) -> list[Found]:
     return rows
 
 
+def parts_of(found: Found) -> list[ast.ClassDef]:
+    """Classes that a large class is made of: its core, and what stands in further files of that
+    core's name, as `ClientCore` in `_client` and what `_client_map` adds."""
+    above = [one for one in bases_of(found) if isinstance(one.node, ast.ClassDef)]
+    cores = [one.module for one in above if one.name == f"{found.name}Core"]
+    near = tuple(f"{module}_" for module in (found.module, *cores))
+    return [
+        one.node
+        for one in above
+        if isinstance(one.node, ast.ClassDef)
+        and (one.module in cores or one.module.startswith(near))
+    ]
+
+
 def all_fields(found: Found) -> list[Field]:
     """The fields that become arguments, inherited ones first."""
     mine: dict[str, Field] = {}
@@ -274,9 +293,10 @@ def class_stub(found: Found) -> str:
     assert isinstance(node, ast.ClassDef)
     bases = ", ".join(code(base) for base in node.bases)
     head = f"class {node.name}({bases}):" if bases else f"class {node.name}:"
-    for item in node.body:
-        if isinstance(item, ast.FunctionDef) and item.name == "__init__":
-            return f"{head}\n{function_stub(item, '    ')}"
+    for one in (node, *parts_of(found)):
+        for item in one.body:
+            if isinstance(item, ast.FunctionDef) and item.name == "__init__":
+                return f"{head}\n{function_stub(item, '    ')}"
     if not is_attrs(node):
         return f"{head} ..."
     given = [item for item in all_fields(found) if not item.name.startswith("_")]
@@ -340,11 +360,13 @@ def class_entry(found: Found, level: int) -> Iterator[str]:
     for name, entries in parts.items():
         yield f"{name}:"
         yield bullets((f"`{what}`", meaning) for what, meaning in entries)
-    # A large class stands in several files of its name: `_client`, `_client_map`.
-    other = [one.node for one in bases_of(found) if one.module.startswith(f"{found.module}_")]
-    body = [item for one in (node, *other) if isinstance(one, ast.ClassDef) for item in one.body]
+    body = [item for one in (node, *parts_of(found)) for item in one.body]
+    seen: set[str] = set()
     for item in body:
-        if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef) and is_told(item):
+        if not isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef) or not is_told(item):
+            continue
+        if item.name not in seen:
+            seen.add(item.name)
             yield f"{'#' * (level + 1)} {found.name}.{item.name}"
             yield block(function_stub(item))
             yield from told(ast.get_docstring(item) or "")

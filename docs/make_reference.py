@@ -77,6 +77,8 @@ PAGES: dict[str, tuple[str, str, tuple[str, ...]]] = {
             "Embed",
             "Score",
             "CountTokens",
+            "Tokenize",
+            "Detokenize",
             "Together",
             "JsonObject",
             "JsonSchema",
@@ -123,6 +125,8 @@ PAGES: dict[str, tuple[str, str, tuple[str, ...]]] = {
             "Embeddings",
             "Scores",
             "TokenCount",
+            "Tokens",
+            "Detokenized",
             "Answers",
         ),
     ),
@@ -273,7 +277,8 @@ def door_page(door: str, title: str) -> str:
 
 def bridge_page(door: str, title: str) -> str:
     """A face for other programs, with what both faces inherit."""
-    shared = [
+    shared = [entry(named(f"{door}._flows", "Flowing"), title="Client, what it has for flows")]
+    shared += [
         entry(named("llmmw._bridge", base), title=f"{name}, what it has of all faces")
         for name, base in (("Client", "Bridge"), ("Stream", "Reading"))
     ]
@@ -502,6 +507,9 @@ TITLES = {
     "settings.md": "Settings",
     "configuration.md": "Configuration",
     "hooks.md": "Hooks",
+    "flow.md": "Flows: `llmmw.flow`",
+    "compose.md": "Compositions: `llmmw.flow.compose`",
+    "dag.md": "Graphs of `POST /compose`: `llmmw.flow.dag`",
     "sync.md": "For plain programs: `llmmw.sync`",
     "aio.md": "For asyncio programs: `llmmw.aio`",
     "plugin.md": "For authors of plugins: `llmmw.plugin`",
@@ -528,6 +536,9 @@ def core_pages() -> dict[str, str]:
     pages["settings.md"] = settings_page()
     pages["configuration.md"] = configuration_page()
     pages["hooks.md"] = hooks_page()
+    pages["flow.md"] = door_page("llmmw.flow", "Flows")
+    pages["compose.md"] = door_page("llmmw.flow.compose", "Compositions")
+    pages["dag.md"] = door_page("llmmw.flow.dag", "Graphs of POST /compose")
     pages["sync.md"] = bridge_page("llmmw.sync", "For plain programs")
     pages["aio.md"] = bridge_page("llmmw.aio", "For asyncio programs")
     pages["plugin.md"] = plugin_page()
