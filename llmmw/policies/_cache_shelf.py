@@ -18,7 +18,7 @@ from llmmw._record import Record, RecordError, read_record, write_record
 from llmmw._response import Generation
 from llmmw._store import GivenStore, Store, StoreError, name_of_store, opened
 from llmmw._tasks import Host
-from llmmw.errors import LLMError
+from llmmw.errors import ConfigError, LLMError
 from llmmw.policies._cache_answers import Place, several, together
 from llmmw.policies._cache_counts import Counts
 from llmmw.policies._cache_key import Keys
@@ -110,6 +110,8 @@ class Shelf:
         try:
             store = self._store if self._host is call.host else None
             stored = await (store or await self._opened(call)).get(key)
+        except ConfigError:  # there is no such store, or not with such options
+            raise
         except Exception as error:  # a store is never worth a call
             self._fail(call, error)
             return None
@@ -160,6 +162,8 @@ class Shelf:
     async def _put(self, call: Call, key: str, value: bytes, ttl: float | None) -> bool:
         try:
             await (await self._opened(call)).put(key, value, ttl)
+        except ConfigError:  # there is no such store, or not with such options
+            raise
         except Exception as error:  # a store is never worth a call
             self._fail(call, error)
             return False

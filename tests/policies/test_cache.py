@@ -507,17 +507,14 @@ async def test_an_entry_that_can_t_be_read_is_a_miss(damage):
 
 async def test_a_name_needs_a_client_and_the_registry():
     request = Generate(model="sim:a", messages=["hello"])
-    ledger = []
 
     async def answer(call):
-        ledger.append(call.ledger)
         return WHOLE
 
     handler = chain(Cache("memory"), provider=answer)
     async with open_host() as host:
-        await handler(Call(request, host=host))
-    (failed, *_) = [e for e in ledger[0].events if isinstance(e, StoreFailed)]
-    assert "call through a Client" in failed.message
+        with pytest.raises(ConfigError, match="call through a Client"):
+            await handler(Call(request, host=host))
     with pytest.raises(ConfigError, match="needs a host"):
         await handler(Call(request))
 
@@ -671,3 +668,12 @@ def test_no_repr_has_a_password():
         layers = Layers(given, given, additional=[given])
         assert "hunter2" not in repr([Cache(given), layers])
     assert "sqlite:answers.db" in repr(Cache("sqlite:answers.db"))
+
+
+@pytest.mark.parametrize("store", ["answers.db", "sqlight:answers.db", {"use": "memory", "x": 1}])
+async def test_a_store_that_there_is_not_is_an_error_and_no_miss(store):
+    provider, client = client_of(Cache(store))
+    async with client:
+        with pytest.raises(ConfigError, match="store"):
+            await client.ask("hello")
+    assert provider.opened == []
