@@ -229,7 +229,8 @@ class _Pool:
             self._breath = _BREATH
             await trio.lowlevel.checkpoint()
         node = entry.node
-        if entry.pool is not self or entry.state != WAITING or node is None or self.failure:
+        wanted = entry.pool is self and entry.state == WAITING and self.failure is None
+        if node is None or not wanted:
             return  # taken over, failed, or not wanted any more
         entry.state = RUNNING
         try:
