@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -21,7 +23,7 @@ from llmmw.flow._run import FlowRun, check_depth, holds_executables
 from llmmw.flow._scope import Observer
 from llmmw.flow._sse import SSETexts
 from llmmw.flow._wire_events import MessageWriter
-from llmmw.sync._reading import Queue, Stream, running
+from llmmw.sync._reading import TURN, Queue, Stream, running
 
 __all__ = ["FlowStream", "Flowing", "NodeStream", "Reader"]
 
@@ -50,8 +52,14 @@ class _SharedLog(Log):
     def wait(self, seen: int, timeout: float | None = None) -> bool:
         """Wait until there are more events than were seen, or it has ended; whether that was in
         `timeout` seconds."""
+        until = math.inf if timeout is None else time.monotonic() + timeout
         with self._changed:
-            return self._changed.wait_for(lambda: self.ended or len(self.events) > seen, timeout)
+            while not self.ended and len(self.events) <= seen:
+                left = until - time.monotonic()
+                if left <= 0:
+                    return False
+                self._changed.wait(min(left, TURN))
+            return True
 
 
 class Reader(Generic[T]):

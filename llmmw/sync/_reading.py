@@ -17,9 +17,13 @@ from llmmw._response import Generation
 from llmmw._stream import TextPieces
 from llmmw._tasks import unstopped
 
-__all__ = ["Items", "Queue", "Stream", "running"]
+__all__ = ["TURN", "Items", "Queue", "Stream", "running"]
 
 T = TypeVar("T")
+
+TURN = 0.5
+"""Seconds that a thread waits in one go. The interpreter sees an interrupt that comes just before
+a wait begins only when it ends."""
 
 
 class Queue(Inbox):
@@ -45,7 +49,11 @@ class Queue(Inbox):
         """
         while True:
             while self.is_empty:
-                self._bell.get(timeout=timeout)
+                try:
+                    self._bell.get(timeout=TURN if timeout is None else timeout)
+                except Empty:
+                    if timeout is not None:
+                        raise
             try:
                 message = self.get_nowait()
             except IndexError:
