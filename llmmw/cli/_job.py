@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -150,7 +151,8 @@ class Job:
                 f"can't write {self.path}: {reason_of(error)}; all rows are safe in "
                 f"{self.journal.path}, run again to write them"
             ) from error
-        self.file.write([], {"made": self._made()})
+        with suppress(StoreError):  # of a full disk: the next run makes them once more
+            self.file.write([], {"made": self._made()})
         return failed
 
     def _made(self) -> str:

@@ -350,6 +350,7 @@ async def test_what_is_changed_in_a_block_is_undone_at_its_end() -> None:  # O23
     assert await ran(two(3)) == 4
 
 
+@pytest.mark.plugins
 async def test_two_backends_in_one_parallel() -> None:  # O24
     async with Client("echo:here", stack=[]) as client, Client("echo:there", stack=[]) as other:
 

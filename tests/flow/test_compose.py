@@ -372,6 +372,7 @@ async def folded(flow):
     return result, texts
 
 
+@pytest.mark.plugins
 async def test_the_stream_grows_piece_by_piece():  # O53
     e = "a b " + c.generate_text() + c.section("s", "hide", c.generate_text(), hidden=True) + "."
     result, texts = await folded(e)
@@ -389,6 +390,7 @@ async def test_the_stream_of_instruct_and_select_and_join(seen):  # O53, 2.2.26
     assert texts == ["a", "ap", "apdone", "apdoney<7>", "apdoney<7>talk"]
 
 
+@pytest.mark.plugins
 async def test_spaces_are_healed():  # O41
     assert await run("a  " + c.generate_text()) == "a  a"
     asked = []
@@ -404,6 +406,7 @@ async def test_spaces_are_healed():  # O41
     assert asked == [("a ", "none"), ("a ", "space")]
 
 
+@pytest.mark.plugins
 async def test_spaces_are_healed_in_the_stream():  # O41, O53
     result, texts = await folded(" x y " + c.generate_text())
     assert result == " x y x y"

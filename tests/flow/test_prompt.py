@@ -20,6 +20,7 @@ async def run(flow):
         return await client.run(flow)
 
 
+@pytest.mark.plugins
 async def test_a_call_is_a_lazy_text():  # F20
     p = Prompt("Hi {{n}}, {{ m }}")
     assert await run(p(n="x", m=generate_text("me"))) == "Hi x, me"
@@ -31,6 +32,7 @@ def test_it_runs_from_plain_programs():  # F20
         assert Prompt("Hi {{n}}")(n="x").compute(client=client) == "Hi x"
 
 
+@pytest.mark.plugins
 async def test_the_documented_example():  # F20
     p = Prompt("""
 Your name is Feste and you should answer all questions with rhymes.
@@ -114,6 +116,7 @@ def test_templates_are_texts():
         Prompt(3)
 
 
+@pytest.mark.plugins
 async def test_shared_globals():  # F23
     @executable
     async def later(x):

@@ -389,6 +389,7 @@ async def test_all_functions(seen):  # O59
     assert context["city"] == City("Nice")
 
 
+@pytest.mark.plugins
 async def test_generate_texts():  # O59, O30
     assert await run(c.j("a {{ generate_texts(2) | join('|') }}")) == "a a|a"
 
@@ -518,6 +519,7 @@ async def test_templates_from_executables_and_prompts(seen):
         c.j(3)
 
 
+@pytest.mark.plugins
 async def test_a_template_streams_its_text():  # O55
     texts = []
 
