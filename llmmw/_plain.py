@@ -47,7 +47,7 @@ def value(cls: type[T]) -> type[T]:
     return cls
 
 
-def plain(item: object, depth: int = 0, changeable: list[Any] | None = None) -> Any:
+def plain(item: Any, depth: int = 0, changeable: list[Any] | None = None) -> Any:
     """The plain form of a value: dicts, lists, strings, numbers, booleans and `None`.
 
     A whole float is written as an integer. What of the value can be changed in place, or can get
@@ -60,7 +60,7 @@ def plain(item: object, depth: int = 0, changeable: list[Any] | None = None) -> 
     if kind in _ATOMS:
         return item
     if kind is tuple and depth <= _MAX_DEPTH:
-        return [plain(one, depth + 1, changeable) for one in item]  # type: ignore[attr-defined]
+        return [plain(one, depth + 1, changeable) for one in item]
     is_ours = _KINDS.get(kind.__name__) is kind
     if not is_ours or depth > _MAX_DEPTH:
         return _plain_data(item, depth, changeable)

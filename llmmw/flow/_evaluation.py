@@ -266,12 +266,12 @@ def _json(value: object, option: int) -> bytes:
     return orjson.dumps(value, default=_plain, option=option | orjson.OPT_NON_STR_KEYS)
 
 
-def _plain(value: object) -> object:
+def _plain(value: Any) -> Any:
     if isinstance(value, (set, frozenset)):
         return sorted(value, key=repr)
     if isinstance(value, Mapping):
         return dict(value)
-    return attrs.asdict(value) if attrs.has(type(value)) else repr(value)  # type: ignore[arg-type]
+    return attrs.asdict(value) if attrs.has(type(value)) else repr(value)
 
 
 def exact_match(target: Any, prediction: Any) -> float:

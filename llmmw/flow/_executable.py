@@ -44,8 +44,7 @@ class Flow(Generic[T]):
             made = cast("Callable[..., Executable[T]]", self)
             return made(instance, *args, **kwargs)
 
-        bound.__wrapped__ = self.function.__get__(instance, owner)  # type: ignore[attr-defined]
-        return bound
+        return update_wrapper(bound, self.function.__get__(instance, owner))
 
     def __repr__(self) -> str:
         return f"<executable {self.operation.name}>"

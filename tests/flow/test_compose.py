@@ -33,20 +33,6 @@ PICTURE = MediaPart(media_type="image/png", data=b"\x89PNG\r\n\x1a\n")
 LIST = ["a", PICTURE]
 
 
-@pytest.fixture
-def seen():
-    """The prompts of a model that answers with their number of characters, or of messages."""
-    prompts = []
-
-    async def answer(prompt):
-        prompts.append(prompt)
-        return f"<{len(prompt)}>"
-
-    with registry():
-        generate_text.configure(answer)
-        yield prompts
-
-
 async def run(flow, **options):
     async with Client("echo:x", stack=[]) as client:
         return await client.run(flow, **options)

@@ -26,25 +26,10 @@ from llmmw.flow import (
     generate_text,
     instruct,
     ranking,
-    registry,
     select,
 )
 from llmmw.flow import compose as c
 from llmmw.flow.builtins.choose import Ranking
-
-
-@pytest.fixture
-def seen():
-    """The prompts of a model that answers with their number of characters, or of messages."""
-    prompts = []
-
-    async def answer(prompt):
-        prompts.append(prompt)
-        return f"<{len(prompt)}>"
-
-    with registry():
-        generate_text.configure(answer)
-        yield prompts
 
 
 async def run(flow, **options):
