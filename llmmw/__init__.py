@@ -6,7 +6,7 @@ The map. Imports run downward only; `pyproject.toml` has it as a contract that t
     bridges    sync | aio, _bridge         for plain and for asyncio programs
     session    _session                    the client: its core, and running flows
     above      flow | sim                  lazy values; a simulated provider, simulated worlds
-    client     _client, _client_batches, _client_map, _arguments, _stream, _map, _journal,
+    client     _client, _verbs, _client_map, _arguments, _stream, _map, _journal,
                _job_file, _router, _stack
     config     _config                     files, accounts, what is doubtful about a stack
     plugins    plugin, _plugins, _own, _hookspecs             find, load, list; the authors' door
@@ -32,7 +32,13 @@ if TYPE_CHECKING:
     from llmmw import policies as policies
     from llmmw._administration import BatchInfo as BatchInfo
     from llmmw._administration import BatchItem as BatchItem
+    from llmmw._administration import Checkpoint as Checkpoint
     from llmmw._administration import FileInfo as FileInfo
+    from llmmw._administration import FineTuneEvent as FineTuneEvent
+    from llmmw._administration import FineTuneInfo as FineTuneInfo
+    from llmmw._administration import ModelInfo as ModelInfo
+    from llmmw._administration import Pages as Pages
+    from llmmw._administration import Transfer as Transfer
     from llmmw._budget import Budget as Budget
     from llmmw._call import Call as Call
     from llmmw._call import Listener as Listener
@@ -43,8 +49,6 @@ if TYPE_CHECKING:
     from llmmw._chain import Middleware as Middleware
     from llmmw._chain import chain as chain
     from llmmw._chain import describe as describe
-    from llmmw._client_batches import ClientBatches as ClientBatches
-    from llmmw._client_batches import ClientFiles as ClientFiles
     from llmmw._config._advice import Advice as Advice
     from llmmw._config._advice import advise as advise
     from llmmw._config._file import Config as Config
@@ -110,6 +114,10 @@ if TYPE_CHECKING:
     from llmmw._tools import ServerTool as ServerTool
     from llmmw._tools import Tool as Tool
     from llmmw._tools import ToolNames as ToolNames
+    from llmmw._verbs import ClientBatches as ClientBatches
+    from llmmw._verbs import ClientFiles as ClientFiles
+    from llmmw._verbs import ClientFineTunes as ClientFineTunes
+    from llmmw._verbs import ClientModels as ClientModels
     from llmmw.policies import Attempts as Attempts
     from llmmw.policies import Balance as Balance
     from llmmw.policies import Batch as Batch
@@ -131,12 +139,21 @@ if TYPE_CHECKING:
 # Where each name stands; imported when it is first used, so that `import llmmw` costs nothing.
 _HOMES = {
     "_config._advice": ("Advice", "advise"),
-    "_administration": ("BatchInfo", "BatchItem", "FileInfo"),
+    "_administration": (
+        "BatchInfo",
+        "BatchItem",
+        "Checkpoint",
+        "FileInfo",
+        "FineTuneEvent",
+        "FineTuneInfo",
+        "ModelInfo",
+        "Pages",
+        "Transfer",
+    ),
     "_budget": ("Budget",),
     "_call": ("Call", "Listener", "OnInterrupt"),
     "_capabilities": ("Capabilities",),
     "_chain": ("Handler", "Layer", "Middleware", "chain", "describe"),
-    "_client_batches": ("ClientBatches", "ClientFiles"),
     "_config._file": ("Config", "load_config", "to_toml"),
     "_deltas": ("Delta", "PartDelta", "PartEnd", "PartStart", "ResponseStart", "Restarted"),
     "_explain": ("Spent",),
@@ -188,6 +205,7 @@ _HOMES = {
     "_stream": ("Stream",),
     "_together": ("Answers", "Together"),
     "_tools": ("ServerTool", "Tool", "ToolNames"),
+    "_verbs": ("ClientBatches", "ClientFiles", "ClientFineTunes", "ClientModels"),
     "policies": (
         "Attempts",
         "Balance",
@@ -237,11 +255,14 @@ __all__ = [
     "Call",
     "Candidate",
     "Capabilities",
+    "Checkpoint",
     "Choice",
     "Citation",
     "Client",
     "ClientBatches",
     "ClientFiles",
+    "ClientFineTunes",
+    "ClientModels",
     "Coalesce",
     "Concurrency",
     "Config",
@@ -253,6 +274,8 @@ __all__ = [
     "Embeddings",
     "Fallback",
     "FileInfo",
+    "FineTuneEvent",
+    "FineTuneInfo",
     "Finish",
     "FinishReason",
     "Generate",
@@ -275,8 +298,10 @@ __all__ = [
     "MediaPart",
     "Message",
     "Middleware",
+    "ModelInfo",
     "OnInterrupt",
     "OpaquePart",
+    "Pages",
     "Part",
     "PartDelta",
     "PartEnd",
@@ -309,6 +334,7 @@ __all__ = [
     "ToolCallPart",
     "ToolNames",
     "ToolResultPart",
+    "Transfer",
     "Usage",
     "advise",
     "batched",

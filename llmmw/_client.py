@@ -14,7 +14,7 @@ from llmmw._arguments import aimed, asked, check_layers, check_on_interrupt, che
 from llmmw._call import Call, Listener, OnInterrupt
 from llmmw._capabilities import Capabilities
 from llmmw._chain import Handler, Layer, Middleware, chain, describe
-from llmmw._client_batches import Administered
+from llmmw._verbs import Administered
 from llmmw._client_map import Mapped
 from llmmw._config._file import Config, client_arguments
 from llmmw._instrument import Instrument

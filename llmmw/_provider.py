@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import attrs
 
-from llmmw._administration import Batches, Files
+from llmmw._administration import Batches, Files, FineTunes, Models
 from llmmw._call import Call
 from llmmw._capabilities import Capabilities
 from llmmw._prices import Price
@@ -36,6 +36,16 @@ class Provider:
 
     def price(self, model: str) -> Price | None:
         """What `model` costs, asked where no table of prices has it. Default: nobody knows."""
+        return None
+
+    @property
+    def models(self) -> Models | None:
+        """The verbs for models. Default: there are none."""
+        return None
+
+    @property
+    def fine_tunes(self) -> FineTunes | None:
+        """The verbs for fine-tunes. Default: there are none."""
         return None
 
     @property

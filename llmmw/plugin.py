@@ -3,11 +3,23 @@
 from llmmw._administration import Batches as Batches
 from llmmw._administration import BatchInfo as BatchInfo
 from llmmw._administration import BatchLimits as BatchLimits
+from llmmw._administration import Checkpoint as Checkpoint
 from llmmw._administration import FileInfo as FileInfo
 from llmmw._administration import Files as Files
+from llmmw._administration import FineTuneEvent as FineTuneEvent
+from llmmw._administration import FineTuneInfo as FineTuneInfo
+from llmmw._administration import FineTunes as FineTunes
+from llmmw._administration import Hear as Hear
 from llmmw._administration import Line as Line
+from llmmw._administration import ModelInfo as ModelInfo
+from llmmw._administration import Models as Models
 from llmmw._administration import Outcome as Outcome
+from llmmw._administration import Page as Page
+from llmmw._administration import Pieces as Pieces
 from llmmw._administration import Refusal as Refusal
+from llmmw._administration import Source as Source
+from llmmw._administration import Transfer as Transfer
+from llmmw._administration import source_of as source_of
 from llmmw._call import Attempt as Attempt
 from llmmw._call import Call as Call
 from llmmw._call import Listener as Listener
@@ -49,13 +61,18 @@ __all__ = [
     "Batches",
     "Call",
     "Capabilities",
+    "Checkpoint",
     "DownloadProgress",
     "Event",
     "FileInfo",
     "Files",
+    "FineTuneEvent",
+    "FineTuneInfo",
+    "FineTunes",
     "Fold",
     "Gate",
     "Handler",
+    "Hear",
     "History",
     "Host",
     "Ledger",
@@ -65,23 +82,30 @@ __all__ = [
     "MapText",
     "Media",
     "Middleware",
+    "ModelInfo",
+    "Models",
     "Outcome",
     "Output",
+    "Page",
+    "Pieces",
     "Proposer",
     "Provider",
     "Record",
     "Refusal",
     "ResponseBuilder",
     "SharedBuckets",
+    "Source",
     "Spec",
     "Start",
     "Store",
     "StoreError",
     "Stored",
     "Task",
+    "Transfer",
     "built_in_prices",
     "deltas_of",
     "honour",
     "hookimpl",
     "open_nursery",
+    "source_of",
 ]

@@ -23,9 +23,9 @@ from llmmw._mailbox import Mailbox
 from llmmw._map import Progress
 from llmmw._portal import Portal, Work, current_portal
 from llmmw._response import Detokenized, Embeddings, Generation, Scores, TokenCount, Tokens
-from llmmw.aio._batches import Batches, Files
 from llmmw.aio._flows import Flowing
 from llmmw.aio._reading import Hearing, Items, Queue, Stream, feeding, running
+from llmmw.aio._verbs import Batches, Files, FineTunes, Models
 
 __all__ = ["Client"]
 
@@ -95,6 +95,16 @@ class Client(Flowing):
         if listener is not None:
             hear = Hearing(queue, listener, self._opened().portal.post)
         return (await queue.finish(work, hear)).result()
+
+    async def _do(
+        self, do: Callable[[Tell], Awaitable[T]], hear: Callable[[Any], object] | None = None
+    ) -> T:
+        async def told(message: object) -> None:
+            if hear is not None:
+                hear(message)
+
+        queue = self._queue(self._opened().portal)
+        return (await queue.finish(self._work(do, queue.put), told)).result()
 
     async def ask(
         self,
@@ -267,11 +277,21 @@ class Client(Flowing):
             yield items
 
     @property
-    def batches(self) -> Batches:
-        """The batches at its providers."""
-        return Batches(self._answer, self._trio)
+    def models(self) -> Models:
+        """The models at its providers."""
+        return Models(self._do, self._trio)
 
     @property
     def files(self) -> Files:
         """The files at its providers."""
-        return Files(self._answer, self._trio)
+        return Files(self._do, self._trio)
+
+    @property
+    def fine_tunes(self) -> FineTunes:
+        """The fine-tunes at its providers."""
+        return FineTunes(self._do, self._trio)
+
+    @property
+    def batches(self) -> Batches:
+        """The batches at its providers."""
+        return Batches(self._do, self._trio)

@@ -14,7 +14,7 @@ import orjson
 import trio
 
 from llmmw._administration import BatchInfo, BatchItem
-from llmmw._client_batches import ClientBatches
+from llmmw._verbs import ClientBatches
 from llmmw._config._file import load_config
 from llmmw._plugins import Plugins
 from llmmw._response import Embeddings, Generation

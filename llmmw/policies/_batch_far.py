@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
 
-from llmmw._administration import Batches, BatchInfo, Outcome
+from llmmw._administration import Batches, BatchInfo, Outcome, Pages
 from llmmw.policies._batch_journal import JournalBatch
 from llmmw.policies._batch_piles import SKEW, may_be_ours
 
@@ -27,15 +27,14 @@ async def sent_as(
         others: ids of those that are known to be others.
     """
     likely: list[BatchInfo] = []
-    async with aclosing(batches.list()) as rows:
-        async for info in rows:
-            if info.created is not None and info.created < batch.made - SKEW:
-                break
-            ours = may_be_ours(info, batch.tag, batch.lines, batch.made)
-            if ours and info.id not in others:
-                return info
-            if ours is None and info.id not in others:
-                likely.append(info)
+    async for info in Pages(batches.list):
+        if info.created is not None and info.created < batch.made - SKEW:
+            break
+        ours = may_be_ours(info, batch.tag, batch.lines, batch.made)
+        if ours and info.id not in others:
+            return info
+        if ours is None and info.id not in others:
+            likely.append(info)
     made = batch.made
     return min(likely, key=lambda info: abs((info.created or 0) - made), default=None)
 

@@ -15,9 +15,9 @@ from llmmw._map import Progress
 from llmmw._portal import Work, current_portal
 from llmmw._response import Detokenized, Embeddings, Generation, Scores, TokenCount, Tokens
 from llmmw.errors import BadRequest
-from llmmw.sync._batches import Batches, Files
 from llmmw.sync._flows import Flowing
 from llmmw.sync._reading import Items, Queue, Stream, running
+from llmmw.sync._verbs import Batches, Files, FineTunes, Models
 
 __all__ = ["Client", "Listener", "run"]
 
@@ -86,6 +86,13 @@ class Client(Flowing):
                 home.portal.post(heard.set, error)
 
         return queue.finish(work, hear).result()
+
+    def _do(
+        self, do: Callable[[Tell], Awaitable[T]], hear: Callable[[Any], object] | None = None
+    ) -> T:
+        queue = Queue()
+        self._opened()
+        return queue.finish(self._work(do, queue.put), hear).result()
 
     def ask(
         self,
@@ -259,14 +266,24 @@ class Client(Flowing):
             yield Items(queue, feed, iter(requests), progress)
 
     @property
-    def batches(self) -> Batches:
-        """The batches at its providers."""
-        return Batches(self._answer, self._trio)
+    def models(self) -> Models:
+        """The models at its providers."""
+        return Models(self._do, self._trio)
 
     @property
     def files(self) -> Files:
         """The files at its providers."""
-        return Files(self._answer, self._trio)
+        return Files(self._do, self._trio)
+
+    @property
+    def fine_tunes(self) -> FineTunes:
+        """The fine-tunes at its providers."""
+        return FineTunes(self._do, self._trio)
+
+    @property
+    def batches(self) -> Batches:
+        """The batches at its providers."""
+        return Batches(self._do, self._trio)
 
 
 def run(flow: Any, *, client: Client | None = None, **options: Any) -> Any:

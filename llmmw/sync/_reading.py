@@ -77,7 +77,7 @@ class Queue(Inbox):
         if isinstance(first, Ended):
             first.result()
 
-    def finish(self, work: Work[T], hear: Callable[[Any], None] | None = None) -> Ended[T]:
+    def finish(self, work: Work[T], hear: Callable[[Any], object] | None = None) -> Ended[T]:
         """Start a work and wait for its end; interrupted, cancel it."""
         try:
             work.start()

@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 import trio
 
-from llmmw._administration import BatchInfo, BatchLimits, Line, Outcome
+from llmmw._administration import Batches, BatchInfo, BatchLimits, Line, Outcome, Page
 from llmmw._call import Call
 from llmmw._chain import Handler
 from llmmw._messages import Message
@@ -169,7 +169,7 @@ class Power:
 
 @attrs.define(eq=False)
 class FarHost(Provider):
-    """The host of a world, which outlives the program; `Batches` too."""
+    """The host of a world, which outlives the program."""
 
     world: JobWorld = attrs.field(kw_only=True)
     power: Power = attrs.field(init=False)
@@ -183,12 +183,9 @@ class FarHost(Provider):
     """Seconds of the runs before this."""
 
     @property
-    def batches(self) -> FarHost:
-        return self
-
-    @property
-    def limits(self) -> BatchLimits:
-        return BatchLimits(lines=self.world.lines, bytes=self.world.bytes)
+    def batches(self) -> FarBatches:
+        limits = BatchLimits(lines=self.world.lines, bytes=self.world.bytes)
+        return FarBatches(name=self.name, limits=limits, host=self)
 
     def now(self) -> float:
         return self.before + trio.current_time()
@@ -205,6 +202,41 @@ class FarHost(Provider):
         if self.world.kind(question) == "bad":
             raise BadRequest("a bad question", status=400)
         return _answer(question)
+
+    async def request(self) -> None:
+        await self.power.step()
+        number, self.requests = self.requests, self.requests + 1
+        if number in self.world.stumbles:
+            raise Overloaded("for now", status=503)
+
+    def info(self, one: Taken) -> BatchInfo:
+        if self.now() >= one.ends and not one.outcomes:
+            one.ended = self.next_order()
+            one.outcomes = {name: self._came(one, line) for name, line in one.lines.items()}
+        return BatchInfo(
+            id=one.id,
+            provider=self.name,
+            status="cancelled" if one.cancelled else "completed" if one.outcomes else "running",
+            ended=bool(one.outcomes),
+            total=len(one.lines),
+            created=one.made,
+            metadata=one.labels if self.world.labels else None,
+        )
+
+    def _came(self, one: Taken, line: Line) -> str:
+        if one.cancelled:
+            return "cancelled"
+        question = int(line.body["q"])
+        kind = self.world.kind(question)
+        first = all(question not in other.questions for other in self.taken if other.at < one.at)
+        return kind if first or kind in {"always", "bad"} else "fine"
+
+
+@attrs.frozen(kw_only=True)
+class FarBatches(Batches):
+    """The verbs of that host."""
+
+    host: FarHost = attrs.field(repr=False)
 
     async def write(self, ask: Handler, call: Call) -> Line:
         await trio.lowlevel.checkpoint()
@@ -227,86 +259,58 @@ class FarHost(Provider):
     async def create(
         self, lines: Mapping[str, Line], metadata: Mapping[str, str] | None = None
     ) -> BatchInfo:
-        number, self.creations = self.creations, self.creations + 1
-        await self.power.step()
-        now, made = self.now(), time.time()
+        number, self.host.creations = self.host.creations, self.host.creations + 1
+        await self.host.power.step()
+        now, made = self.host.now(), time.time()
         one = Taken(
-            f"b{number}", dict(lines), dict(metadata or {}), self.next_order(), now,
-            now, made, self.run, now + self.world.takes,
+            f"b{number}", dict(lines), dict(metadata or {}), self.host.next_order(), now,
+            now, made, self.host.run, now + self.host.world.takes,
         )  # fmt: skip
-        self.taken.append(one)
+        self.host.taken.append(one)
         try:
-            await self.power.step()
+            await self.host.power.step()
         except trio.Cancelled:
-            one.listed = now + self.world.late
+            one.listed = now + self.host.world.late
             raise
-        if number in self.world.lost:
+        if number in self.host.world.lost:
             raise ConnectionFailed("the line broke")
-        return self._info(one)
+        return self.host.info(one)
 
     async def get(self, id: str) -> BatchInfo:
-        await self._request()
-        found = [one for one in self.taken if one.id == id]
+        await self.host.request()
+        found = [one for one in self.host.taken if one.id == id]
         if not found:
             raise NotFound(f"no batch {id}")
-        await self.power.step()
-        return self._info(found[0])
+        await self.host.power.step()
+        return self.host.info(found[0])
 
-    async def list(self) -> AsyncGenerator[BatchInfo, None]:
-        await self._request()
-        for one in [one for one in reversed(self.taken) if one.listed <= self.now()]:
-            yield self._info(one)
+    async def list(self, after: str | None = None) -> Page[BatchInfo]:
+        await self.host.request()
+        rows = [one for one in reversed(self.host.taken) if one.listed <= self.host.now()]
+        return Page([self.host.info(one) for one in rows])
 
     async def cancel(self, id: str) -> BatchInfo:
-        (one,) = (one for one in self.taken if one.id == id)
-        waiting = {job.sleeper.question for job in self.waiting if job.live == math.inf}
+        (one,) = (one for one in self.host.taken if one.id == id)
+        waiting = {job.sleeper.question for job in self.host.waiting if job.live == math.inf}
         awaited = waiting.intersection(one.questions)
-        await self._request()
+        await self.host.request()
         if not one.outcomes:
             one.cancelled, one.awaited = True, one.awaited | awaited
-            one.ends = min(one.ends, self.now() + 1)
-        await self.power.step()
-        return self._info(one)
+            one.ends = min(one.ends, self.host.now() + 1)
+        await self.host.power.step()
+        return self.host.info(one)
 
     async def results(self, batch: BatchInfo) -> AsyncGenerator[Outcome, None]:
-        await self._request()
-        (one,) = (one for one in self.taken if one.id == batch.id)
+        await self.host.request()
+        (one,) = (one for one in self.host.taken if one.id == batch.id)
         for name, line in reversed(one.lines.items()):
-            await self.power.step()
+            await self.host.power.step()
             came = one.outcomes[name]
             if came != "vanished":
                 ending = came if came in {"expired", "cancelled"} else "answered"
                 status = {"busy": 503, "always": 503, "bad": 400}.get(came, 200)
                 body = str(line.body["q"]).encode()
                 yield Outcome(id=name, ending=ending, status=status, body=body)
-
-    async def _request(self) -> None:
-        await self.power.step()
-        number, self.requests = self.requests, self.requests + 1
-        if number in self.world.stumbles:
-            raise Overloaded("for now", status=503)
-
-    def _info(self, one: Taken) -> BatchInfo:
-        if self.now() >= one.ends and not one.outcomes:
-            one.ended = self.next_order()
-            one.outcomes = {name: self._came(one, line) for name, line in one.lines.items()}
-        return BatchInfo(
-            id=one.id,
-            provider=self.name,
-            status="cancelled" if one.cancelled else "completed" if one.outcomes else "running",
-            ended=bool(one.outcomes),
-            total=len(one.lines),
-            created=one.made,
-            metadata=one.labels if self.world.labels else None,
-        )
-
-    def _came(self, one: Taken, line: Line) -> str:
-        if one.cancelled:
-            return "cancelled"
-        question = int(line.body["q"])
-        kind = self.world.kind(question)
-        first = all(question not in other.questions for other in self.taken if other.at < one.at)
-        return kind if first or kind in {"always", "bad"} else "fine"
 
 
 def _question(call: Call) -> int:

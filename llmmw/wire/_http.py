@@ -7,113 +7,56 @@ errors; those of httpx are dropped with their frames, since these hold the heade
 from __future__ import annotations
 
 import functools
-import logging
-import ssl
-import weakref
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import Any
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, TypeAlias
 
 import attrs
 import httpx
 import trio
-import truststore
 
 from llmmw._secret import Secret, guarded
 from llmmw.errors import AuthenticationFailed, BadRequest, ConfigError, ConnectionFailed, LLMError
+from llmmw.wire._body import Body, Sending, Whole, read_whole
+from llmmw.wire._client import SCRUBBED, new_client
 from llmmw.wire._errors import ErrorRow
 from llmmw.wire._keys import Key
-from llmmw.wire._reply import CLEAN_UP, Reply, reason_of
+from llmmw.wire._reply import CLEAN_UP, MOST_OF_A_FILE, Reply, reason_of
 from llmmw.wire._scrub import Scrubber
 from llmmw.wire._tape import TAPE
 
-__all__ = ["Http"]
+__all__ = ["Http", "open_link"]
 
 _TIMEOUT = httpx.Timeout(None, connect=5.0)
 """Seconds to connect, as in the vendors' own clients. All other limits are those of policies."""
 
-
-@functools.cache
-def _tls() -> ssl.SSLContext:
-    """One context for all hosts, which trusts what the system trusts."""
-    return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
-def _client() -> httpx.AsyncClient:
-    """A client that uses the proxies of the environment.
-
-    Raises:
-        ConfigError: if these are none. Their address may hold a password, so it is not shown.
-    """
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
-    with suppress(ValueError, ImportError, httpx.InvalidURL):
-        return httpx.AsyncClient(verify=_tls(), limits=limits)
-    raise ConfigError(
-        "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY or NO_PROXY can't be used: expected http://host:port, "
-        "or socks5://host:port with the package socksio installed"
-    )
-
-
-class _Scrubbed(logging.Filter):
-    """httpcore tells its loggers the headers of each answer, where a host may echo the key."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.scrubbers: weakref.WeakSet[Scrubber] = weakref.WeakSet()
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        text = record.getMessage()
-        for scrub in list(self.scrubbers):
-            text = scrub(text)
-        record.msg, record.args = text, ()
-        return True
-
-
-_SCRUBBED = _Scrubbed()
-_LOGGERS = (
-    *(f"httpcore.{part}" for part in ("connection", "http11", "http2", "proxy", "socks")),
-    *("hpack.hpack", "hpack.table"),  # of a client that speaks HTTP/2
-)
-for _name in _LOGGERS:
-    logging.getLogger(_name).addFilter(_SCRUBBED)
+Sign: TypeAlias = Callable[[Secret, str, str, Mapping[str, str], bytes], Mapping[str, str]]
 
 
 class _Signed(httpx.Auth):
     """Puts the key into a request at the last moment, so that no frame of ours holds it."""
 
     def __init__(
-        self, headers: Mapping[str, Secret], header: str, scheme: str, secret: Secret | None
+        self,
+        headers: Mapping[str, Secret],
+        header: str,
+        scheme: str,
+        secret: Secret | None,
+        sign: Sign | None,
     ) -> None:
         self._headers = headers
         self._header, self._scheme, self._secret = header, scheme, secret
+        self._sign = sign
 
     def auth_flow(self, request: httpx.Request) -> Any:
         for name, given in self._headers.items():
             request.headers[name] = given.reveal()
-        if self._secret is not None:
+        if self._sign is not None and self._secret is not None:
+            seen = (request.method, str(request.url), request.headers, request.content)
+            request.headers.update(self._sign(self._secret, *seen))
+        elif self._secret is not None:
             request.headers[self._header] = self._scheme + self._secret.reveal()
         yield request
-
-
-class _Body(httpx.AsyncByteStream):
-    """The body of a request, without the generator that httpx would leave unfinished where the
-    line breaks while it is sent."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return _Once(self._body)
-
-
-class _Once(AsyncIterator[bytes]):
-    def __init__(self, piece: bytes) -> None:
-        self._pieces = [piece]
-
-    async def __anext__(self) -> bytes:
-        if not self._pieces:
-            raise StopAsyncIteration
-        return self._pieces.pop()
 
 
 @attrs.frozen
@@ -121,7 +64,7 @@ class _Asked:
     """A request before it is made: with a body it is a POST, else a GET, or what it says."""
 
     path: str
-    body: bytes | None
+    body: bytes | Body | None
     stream: bool
     query: Mapping[str, str] = attrs.field(factory=dict)
     content_type: str = "application/json"
@@ -131,6 +74,15 @@ class _Asked:
 def _fits(given: str | Secret) -> bool:
     """Whether a text can be the value of a header."""
     return all(" " <= sign <= "~" for sign in (given if isinstance(given, str) else given.reveal()))
+
+
+def _refuses_key(reply: Reply) -> bool:
+    """Whether another key may do. AWS has status 403 for what is old, and says so in a header."""
+    word = reply.headers.get("x-amzn-errortype", "")
+    return reply.status == 401 or (reply.status == 403 and word.startswith(_OLD))
+
+
+_OLD = ("ExpiredToken", "UnrecognizedClient")
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -143,6 +95,9 @@ class Http:
         header: the header that carries the key, after the word `scheme`.
         headers: further headers of every request.
         rows: errors that this host tells in its own way; see `ErrorRow`.
+        sign: for a host to which the key is not sent: gives the headers that prove it, made of
+            the key and the request as it leaves (method, address, headers, and a body in memory).
+            It must not raise, since its frames hold the key.
         client: an `httpx.AsyncClient` to use and leave open, instead of one of its own. Its
             timeouts do not count, nor does it follow redirects.
     """
@@ -153,6 +108,7 @@ class Http:
     scheme: str = "Bearer "
     headers: Mapping[str, str | Secret] = attrs.field(factory=dict, repr=False)
     rows: Sequence[ErrorRow] = attrs.field(default=(), repr=False)
+    sign: Sign | None = attrs.field(default=None, repr=False)
     client: Any = attrs.field(default=None, repr=False)
     scrub: Scrubber = attrs.field(factory=Scrubber, init=False, repr=False)
     _own: httpx.AsyncClient | None = attrs.field(default=None, init=False, repr=False)
@@ -177,7 +133,7 @@ class Http:
 
     def __attrs_post_init__(self) -> None:
         self.headers = guarded(self.headers)
-        _SCRUBBED.scrubbers.add(self.scrub)
+        SCRUBBED.scrubbers.add(self.scrub)
         for name, given in self.headers.items():
             if not isinstance(name, str) or not isinstance(given, (str, Secret)):
                 raise ConfigError(f"headers: the value of {name!r} is no text")
@@ -188,7 +144,7 @@ class Http:
     async def open(self) -> AsyncIterator[None]:
         """Connections are kept and used again as long as the block runs, or another such block."""
         if self.client is None:
-            self.client = self._own = _client()
+            self.client = self._own = new_client()
         self._users += 1
         try:
             yield
@@ -201,7 +157,7 @@ class Http:
     def post(
         self,
         path: str,
-        body: bytes,
+        body: bytes | Body,
         *,
         stream: bool = False,
         sent: Callable[[], None] | None = None,
@@ -213,7 +169,7 @@ class Http:
 
         Args:
             path: appended to `base_url`.
-            body: the JSON.
+            body: the JSON; or a `Body`, which says itself what it is, and is sent piece by piece.
             stream: ask for the answer uncompressed, so that no piece of it is held back.
             sent: called when the key is there and the request leaves.
             content_type: of a body that is no JSON.
@@ -233,16 +189,30 @@ class Http:
         """As `get`, to have something deleted."""
         return self._exchange(_Asked(path, None, stream=False, method="DELETE"))
 
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | Body | None = None,
+        *,
+        query: Mapping[str, str] | None = None,
+    ) -> AbstractAsyncContextManager[Reply]:
+        """As `post`, by any method; `query` joins that of the address."""
+        return self._exchange(_Asked(path, body, False, query or {}, method=method))
+
     @asynccontextmanager
     async def _exchange(
         self, asked: _Asked, sent: Callable[[], None] | None = None
     ) -> AsyncIterator[Reply]:
         secret = await self._secret()
+        if TAPE.get() is not None and isinstance(asked.body, Body):
+            told, kind = await read_whole(asked.body), asked.body.content_type
+            asked = attrs.evolve(asked, body=told, content_type=kind)
         if sent is not None:
             sent()
         reply = await self._send(asked, secret)
         try:
-            if reply.status == 401 and secret is not None:
+            if secret is not None and _refuses_key(reply):
                 fresh = await self.key.renewed(secret)
                 if fresh is not None:
                     await reply.drain()
@@ -271,13 +241,26 @@ class Http:
     async def _send(self, asked: _Asked, secret: Secret | None) -> Reply:
         if self.client is None:
             raise ConfigError("the provider is not open: call it through a Client")
+        if not isinstance(asked.body, Body):
+            return await self._answer(asked, secret, None)
+        with asked.body.open() as pieces:
+            sending = Sending(pieces)
+            try:
+                return await self._answer(asked, secret, sending)
+            except Exception:
+                if sending.error is None:
+                    raise
+                failure = sending.error
+        raise failure.with_traceback(None)  # without the frames of httpx, which hold the headers
+
+    async def _answer(self, asked: _Asked, secret: Secret | None, body: Sending | None) -> Reply:
         failure: LLMError
         hidden = self._secret_headers()
         for one in (*hidden.values(), *([] if secret is None else [secret])):
             self.scrub.add(one.reveal())
         try:
-            request = self._request(asked)
-            signed = _Signed(hidden, self.header, self.scheme, secret)
+            request = self._request(asked, body)
+            signed = _Signed(hidden, self.header, self.scheme, secret, self.sign)
             send = functools.partial(
                 self.client.send, request, stream=True, auth=signed, follow_redirects=False
             )
@@ -302,10 +285,15 @@ class Http:
     def _secret_headers(self) -> dict[str, Secret]:
         return {name: one for name, one in self.headers.items() if isinstance(one, Secret)}
 
-    def _request(self, asked: _Asked) -> httpx.Request:
+    def _request(self, asked: _Asked, body: Sending | None) -> httpx.Request:
         """Made here, so that no frame that an error passes holds the headers."""
         told = {"Accept-Encoding": "identity" if asked.stream else "gzip"}
-        if asked.body is not None:
+        if isinstance(asked.body, Body):
+            told |= {
+                "Content-Type": asked.body.content_type,
+                "Content-Length": str(asked.body.size),
+            }
+        elif asked.body is not None:
             told["Content-Type"] = asked.content_type
         headers = told | {k: v for k, v in self.headers.items() if isinstance(v, str)}
         base, mark, query = self.base_url.partition("?")
@@ -314,12 +302,12 @@ class Http:
         request: httpx.Request = self.client.build_request(
             method,
             url.copy_merge_params(asked.query) if asked.query else url,
-            content=asked.body,
+            content=asked.body if body is None else body,
             headers=headers,
             timeout=_TIMEOUT,
         )
-        if asked.body is not None:
-            request.stream = _Body(asked.body)
+        if isinstance(asked.body, bytes):
+            request.stream = Whole(asked.body)
         return request
 
     def _unreached(self, error: httpx.TransportError) -> LLMError:
@@ -330,3 +318,16 @@ class Http:
         if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)):
             return ConnectionFailed(f"{host} was not reached: {why}", processed=False)
         return ConnectionFailed(f"the line to {host} broke before an answer came: {why}")
+
+
+@asynccontextmanager
+async def open_link(link: str) -> AsyncIterator[Reply]:
+    """What a link leads to, however long it is; no key goes there.
+
+    Raises:
+        LLMError: if it is not reached, or answers with a status other than 2xx.
+    """
+    http = Http(base_url=link)
+    async with http.open(), http.get("") as reply:
+        reply.most_bytes = MOST_OF_A_FILE
+        yield reply

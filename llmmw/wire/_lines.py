@@ -17,7 +17,7 @@ import attrs
 import httpx
 import orjson
 
-from llmmw._administration import Line, Outcome
+from llmmw._administration import Batches, Line, Outcome
 from llmmw._call import Attempt, Call
 from llmmw._chain import Handler
 from llmmw._ledger import Ledger
@@ -88,15 +88,13 @@ def _in_place_of_the_line(tape: _Writing | _Reading) -> Any:
 
 
 @attrs.frozen(kw_only=True)
-class HttpBatches:
+class HttpBatches(Batches):
     """Base of a provider's batches over HTTP: how calls become lines, and lines responses.
 
     Args:
-        name: the provider's.
         http: the way to its host.
     """
 
-    name: str
     http: Http = attrs.field(repr=False)
 
     async def write(self, ask: Handler, call: Call) -> Line:

@@ -20,11 +20,13 @@ from llmmw.wire._scrub import Scrubber
 from llmmw.wire._sse import SSEDecoder, SSEEvent
 from llmmw.wire._told import is_error
 
-__all__ = ["CLEAN_UP", "Reply", "reason_of", "spare"]
+__all__ = ["CLEAN_UP", "MOST_OF_A_FILE", "Reply", "reason_of", "spare"]
 
 CLEAN_UP = 2.0
 """Seconds that anything may take which nobody waits for."""
 _DRAIN = 0.05
+MOST_OF_A_FILE = 2**44
+"""Bytes of what is not kept in memory."""
 _MOST_BYTES = 64 * 2**20
 _MOST_OF_AN_ERROR = 65_536
 _GZIP = 16 + zlib.MAX_WBITS
@@ -54,6 +56,12 @@ class Reply:
     def content_type(self) -> str:
         """The media type without its parameters, in lower case."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def size(self) -> int | None:
+        """How long the body will be, if its host says so."""
+        told = self.headers.get("content-length", "")
+        return int(told) if told.isdecimal() and self._coding in {"", "identity"} else None
 
     @property
     def info(self) -> HttpInfo:

@@ -62,6 +62,6 @@ async def test_the_verbs_show_what_there_is(url: str) -> None:
         (first, *_) = await client.batches.list()
         assert (first.id, first.metadata) == (sent.id, {"of": "us"})
         assert (await client.batches.cancel(sent.id)).status == "cancelled"
-        file = await client.files.upload("x.jsonl", b"{}\n")
+        file = await client.files.upload(b"{}\n", name="x.jsonl")
         assert await client.files.content(file.id) == b"{}\n"
         await client.files.delete(file.id)

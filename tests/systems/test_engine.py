@@ -211,7 +211,7 @@ async def test_files_go_there_and_back():  # L28-L31, 4.5 11, 2.5.13
     data = b"prompt,response\r\n\xff\x00"
     async with open_far_end() as far:
         async with Client("openai:m", stack=[], options=options_for(far.url)) as client:
-            sent = await client.files.upload("rows.csv", data)
+            sent = await client.files.upload(data, name="rows.csv")
             assert sent.bytes == len(data)
             assert [one.id for one in await client.files.list()] == [sent.id]
             assert (await client.files.get(sent.id)).id == sent.id

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
 import attrs
 
-from llmmw.errors import ProtocolError, UnsupportedFeature
-from llmmw.plugin import BatchInfo, BatchLimits, Line, Outcome
-from llmmw.wire import Http, HttpBatches, Reply, dumps, loads, packed
+from llmmw.errors import UnsupportedFeature
+from llmmw.plugin import BatchInfo, BatchLimits, Line, Outcome, Page
+from llmmw.wire import Http, HttpBatches, dumps, packed
+from llmmw_anthropic._pages import object_in, page_of, seconds_in
 
 __all__ = ["AnthropicBatches"]
 
@@ -21,7 +21,6 @@ _BETA = "anthropic-beta"
 _HALF = BatchLimits(lines=100_000, bytes=240 * 2**20, price=Decimal("0.5"))
 """100,000 requests or 256 MB, for half the price; the last bytes are left free."""
 _ENDINGS = {"canceled": "cancelled", "expired": "expired"}
-_PAGE = "100"
 
 
 @attrs.frozen(kw_only=True)
@@ -56,25 +55,20 @@ class AnthropicBatches(HttpBatches):
     async def get(self, id: str) -> BatchInfo:
         """How far a batch is."""
         async with self.http.get(self._path(id)) as reply:
-            return self._info(_object_in(reply, await reply.read()))
+            return self._info(object_in(reply, await reply.read()))
 
-    async def list(self) -> AsyncGenerator[BatchInfo, None]:
-        """All batches, the newest first."""
-        query = {"limit": _PAGE}
-        while True:
-            async with self.http.get(self._path(), query) as reply:
-                told = _object_in(reply, await reply.read())
-            rows = [row for row in told.get("data") or () if isinstance(row, Mapping)]
-            for row in rows:
-                yield self._info(row)
-            last = rows[-1].get("id") if rows else None
-            if not told.get("has_more") or not last or query.get("after_id") == last:
-                return
-            query = {"limit": _PAGE, "after_id": str(last)}
+    async def list(self, after: str | None = None) -> Page[BatchInfo]:
+        """Batches, the newest first."""
+        return await page_of(self.http, self._path(), after, self._info)
 
     async def cancel(self, id: str) -> BatchInfo:
         """Let a batch end."""
         return await self._post(self.http, f"/{quote(id, safe='')}/cancel", {})
+
+    async def delete(self, id: str) -> None:
+        """Have a batch deleted that has ended."""
+        async with self.http.delete(self._path(id)) as reply:
+            await reply.drain()
 
     async def results(self, batch: BatchInfo) -> AsyncGenerator[Outcome, None]:
         """What came. It is asked of the host itself, whatever address the host names for it: the
@@ -91,7 +85,7 @@ class AnthropicBatches(HttpBatches):
 
     async def _post(self, http: Http, tail: str, body: object) -> BatchInfo:
         async with http.post(self._path() + tail, dumps(body)) as reply:
-            return self._info(_object_in(reply, await reply.read()))
+            return self._info(object_in(reply, await reply.read()))
 
     def _info(self, told: Mapping[str, Any]) -> BatchInfo:
         counts = told.get("request_counts")
@@ -105,20 +99,10 @@ class AnthropicBatches(HttpBatches):
             total=sum(numbers.values()) if numbers else None,
             completed=numbers.get("succeeded"),
             failed=numbers.get("errored"),
-            created=_seconds(told.get("created_at")),
-            expires=_seconds(told.get("expires_at")),
+            created=seconds_in(told.get("created_at")),
+            expires=seconds_in(told.get("expires_at")),
             raw=dict(told),
         )
-
-
-def _object_in(reply: Reply, data: bytes) -> Mapping[str, Any]:
-    told = loads(data)
-    error = reply.error_in(told)
-    if error is not None:
-        raise error
-    if not isinstance(told, Mapping):
-        raise ProtocolError(f"the host sent a {type(told).__name__} where an object belongs")
-    return told
 
 
 def _outcome(row: Mapping[str, Any]) -> Outcome:
@@ -127,10 +111,3 @@ def _outcome(row: Mapping[str, Any]) -> Outcome:
     kind = str(result.get("type"))
     body = result.get("message") if kind == "succeeded" else result.get("error")
     return Outcome(id=row["custom_id"], ending=_ENDINGS.get(kind, "answered"), body=packed(body))
-
-
-def _seconds(told: Any) -> float | None:
-    try:
-        return datetime.fromisoformat(told).timestamp()
-    except (TypeError, ValueError):
-        return None

@@ -19,6 +19,7 @@ from llmmw_anthropic._answer import Answer
 from llmmw_anthropic._batches import AnthropicBatches
 from llmmw_anthropic._blocks import NAME
 from llmmw_anthropic._errors import ROWS
+from llmmw_anthropic._files import AnthropicFiles, AnthropicModels
 from llmmw_anthropic._models import model_of
 from llmmw_anthropic._notes import Notes
 from llmmw_anthropic._request import body_of, count_body
@@ -108,8 +109,22 @@ class Anthropic(Provider):
     @property
     def batches(self) -> AnthropicBatches:
         """The verbs for message batches."""
-        prefix = "" if _has_version(self._http.base_url) else "/v1"
-        return AnthropicBatches(name=self.name, http=self._http, prefix=prefix)
+        return AnthropicBatches(name=self.name, http=self._http, prefix=self._prefix)
+
+    @property
+    def files(self) -> AnthropicFiles:
+        """The verbs for files."""
+        return AnthropicFiles(name=self.name, http=self._http, prefix=self._prefix)
+
+    @property
+    def models(self) -> AnthropicModels:
+        """The verbs for models."""
+        return AnthropicModels(name=self.name, http=self._http, prefix=self._prefix)
+
+    @property
+    def _prefix(self) -> str:
+        """What goes before the paths, where the address does not have it."""
+        return "" if _has_version(self._http.base_url) else "/v1"
 
     @asynccontextmanager
     async def open(self, host: Host) -> AsyncIterator[None]:
@@ -184,8 +199,7 @@ class Anthropic(Provider):
         def sent() -> None:
             call.attempt.mark_sent(call.ledger)
 
-        prefix = "" if _has_version(http.base_url) else "/v1"
-        async with http.post(prefix + path, dumps(body), stream=stream, sent=sent) as reply:
+        async with http.post(self._prefix + path, dumps(body), stream=stream, sent=sent) as reply:
             yield reply
 
 

@@ -9,49 +9,21 @@ from urllib.parse import quote
 
 import attrs
 
-from llmmw.plugin import BatchInfo, BatchLimits, Line, Outcome, Refusal
-from llmmw.wire import Http, HttpBatches, dumps, packed
-from llmmw_openai._address import Address
-from llmmw_openai._files import OpenAIFiles, rows_of, seconds_in
-from llmmw_openai._preset import Preset
+from llmmw.plugin import BatchInfo, Line, Outcome, Page, Refusal, Source
+from llmmw.wire import HttpBatches, dumps, packed
+from llmmw_openai._files import OpenAIFiles, page_of, seconds_in
 from llmmw_openai._reading import object_in
 
-__all__ = ["Administered", "OpenAIBatches"]
+__all__ = ["OpenAIBatches"]
 
 _WINDOW = "24h"
 _ENDED = {"completed", "failed", "expired", "cancelled"}
 _ENDINGS = {"batch_expired": "expired", "batch_cancelled": "cancelled"}
 
 
-class Administered:
-    """What the provider can do besides answering calls."""
-
-    __slots__ = ()
-
-    name: str
-    preset: Preset
-    _address: Address
-    _http: Http
-
-    @property
-    def batches(self) -> OpenAIBatches | None:
-        """The verbs for batches, at hosts that have them; not at Azure's addresses with dates."""
-        limits = self.preset.batches
-        if limits is None or self._address.deployments:
-            return None
-        return OpenAIBatches(name=self.name, http=self._http, limits=limits)
-
-    @property
-    def files(self) -> OpenAIFiles | None:
-        """The verbs for files, where there are those for batches."""
-        return None if self.batches is None else OpenAIFiles(name=self.name, http=self._http)
-
-
 @attrs.frozen(kw_only=True)
 class OpenAIBatches(HttpBatches):
     """The verbs for batches; see `llmmw.plugin.Batches`."""
-
-    limits: BatchLimits
 
     def group(self, path: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> str:
         """A batch has one API and one model."""
@@ -66,26 +38,24 @@ class OpenAIBatches(HttpBatches):
             dumps({"custom_id": name, "method": "POST", "url": endpoint, "body": line.body}) + b"\n"
             for name, line in lines.items()
         ]
-        sent = await self._files.upload("llmmw.jsonl", rows, "batch")
-        asked: dict[str, Any] = {
-            "input_file_id": sent.id,
-            "endpoint": endpoint,
-            "completion_window": _WINDOW,
-        }
-        if metadata:
-            asked["metadata"] = dict(metadata)
-        return await self._post("/batches", asked)
+        source = Source.of_pieces("llmmw.jsonl", rows)
+        sent = await self._files.upload(source, "batch", lambda transfer: None)
+        labels = {"metadata": dict(metadata)} if metadata else {}
+        return await self.submit(sent.id, {"endpoint": endpoint, **labels})
+
+    async def submit(self, file: str, fields: Mapping[str, Any]) -> BatchInfo:
+        """Have an uploaded file answered; `endpoint` is the API that its lines are for."""
+        default = {"endpoint": "/v1/chat/completions", "completion_window": _WINDOW}
+        return await self._post("/batches", {"input_file_id": file, **default, **fields})
 
     async def get(self, id: str) -> BatchInfo:
         """How far a batch is."""
         async with self.http.get(f"/batches/{quote(id, safe='')}") as reply:
             return self._info(object_in(reply, await reply.read()))
 
-    async def list(self) -> AsyncGenerator[BatchInfo, None]:
-        """All batches, the newest first."""
-        async with aclosing(rows_of(self.http, "/batches", {"limit": "100"})) as rows:
-            async for row in rows:
-                yield self._info(row)
+    async def list(self, after: str | None = None) -> Page[BatchInfo]:
+        """Batches, the newest first."""
+        return await page_of(self.http, "/batches", after, self._info)
 
     async def cancel(self, id: str) -> BatchInfo:
         """Let a batch end."""

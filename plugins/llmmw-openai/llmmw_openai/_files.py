@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import attrs
 
-from llmmw.plugin import FileInfo
-from llmmw.wire import Http
-from llmmw_openai._reading import object_in
+from llmmw.plugin import FileInfo, Files, Hear, Page, Pieces, Source
+from llmmw.wire import MOST_OF_A_FILE, Http, multipart
+from llmmw_openai._reading import object_in, told_in
 
-__all__ = ["OpenAIFiles"]
+__all__ = ["OpenAIFiles", "page_of", "seconds_in"]
 
-_PAGE = 100
-_MOST_BYTES = 4 * 2**30
+T = TypeVar("T")
+_PAGE = "100"
 
 
 @attrs.frozen(kw_only=True)
-class OpenAIFiles:
+class OpenAIFiles(Files):
     """The verbs for files; see `llmmw.plugin.Files`."""
 
-    name: str
     http: Http = attrs.field(repr=False)
 
-    async def upload(self, name: str, pieces: Sequence[bytes], purpose: str) -> FileInfo:
+    async def upload(self, source: Source, purpose: str, hear: Hear) -> FileInfo:
         """Send a file."""
-        body, kind = multipart(name, pieces, {"purpose": purpose})
-        async with self.http.post("/files", body, content_type=kind) as reply:
+        form = multipart(source, {"purpose": purpose}, hear=hear)
+        async with self.http.post("/files", form) as reply:
             return self._info(object_in(reply, await reply.read()))
 
     async def get(self, id: str) -> FileInfo:
@@ -38,20 +36,16 @@ class OpenAIFiles:
         async with self.http.get(f"/files/{quote(id, safe='')}") as reply:
             return self._info(object_in(reply, await reply.read()))
 
-    async def list(self) -> AsyncGenerator[FileInfo, None]:
-        """All files, page by page."""
-        async with aclosing(rows_of(self.http, "/files", {"limit": str(_PAGE)})) as rows:
-            async for row in rows:
-                yield self._info(row)
+    async def list(self, after: str | None = None) -> Page[FileInfo]:
+        """Files, a page of them."""
+        return await page_of(self.http, "/files", after, self._info)
 
-    async def content(self, id: str) -> AsyncGenerator[bytes, None]:
+    @asynccontextmanager
+    async def content(self, id: str) -> AsyncIterator[Pieces]:
         """The bytes of a file."""
         async with self.http.get(f"/files/{quote(id, safe='')}/content") as reply:
-            reply.most_bytes = _MOST_BYTES
-            piece = await reply.next_piece()
-            while piece:
-                yield piece
-                piece = await reply.next_piece()
+            reply.most_bytes = MOST_OF_A_FILE
+            yield reply
 
     async def delete(self, id: str) -> None:
         """Have a file deleted."""
@@ -65,46 +59,29 @@ class OpenAIFiles:
             name=str(told.get("filename") or ""),
             bytes=told["bytes"] if isinstance(told.get("bytes"), int) else None,
             purpose=str(told.get("purpose") or ""),
+            status=str(told.get("status") or ""),
             created=seconds_in(told, "created_at"),
             raw=dict(told),
         )
 
 
-def multipart(name: str, pieces: Sequence[bytes], fields: Mapping[str, str]) -> tuple[bytes, str]:
-    """A form with a file in it, and its content type. The same form has the same bytes."""
-    digest = hashlib.blake2b(digest_size=16)
-    for piece in pieces:
-        digest.update(piece)
-    mark = f"llmmw-{digest.hexdigest()}".encode()
-    begin = b"--" + mark + b"\r\nContent-Disposition: form-data; name="
-    form = [
-        b'%b"%b"\r\n\r\n%b\r\n' % (begin, key.encode(), told.encode())
-        for key, told in fields.items()
-    ]
-    named = name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A").encode()
-    form.append(
-        b'%b"file"; filename="%b"\r\nContent-Type: application/octet-stream\r\n\r\n'
-        % (begin, named)
-    )
-    whole = b"".join([*form, *pieces, b"\r\n--", mark, b"--\r\n"])
-    return whole, f"multipart/form-data; boundary={mark.decode()}"
-
-
-async def rows_of(
-    http: Http, path: str, query: Mapping[str, str]
-) -> AsyncGenerator[Mapping[str, Any], None]:
-    """The rows of a list that comes in pages."""
-    after: dict[str, str] = {}
-    while True:
-        async with http.get(path, {**query, **after}) as reply:
-            told = object_in(reply, await reply.read())
-        rows = [row for row in told.get("data") or () if isinstance(row, Mapping)]
-        for row in rows:
-            yield row
-        last = rows[-1].get("id") if rows else None
-        if not told.get("has_more") or not last or after.get("after") == last:
-            return
-        after = {"after": str(last)}
+async def page_of(
+    http: Http,
+    path: str,
+    after: str | None,
+    row: Callable[[Mapping[str, Any]], T],
+    query: Mapping[str, str] | None = None,
+) -> Page[T]:
+    """A page of a list; the next begins after the last row of this."""
+    asked = {"limit": _PAGE} if query is None else dict(query)
+    async with http.get(path, asked if after is None else asked | {"after": after}) as reply:
+        told = told_in(reply, await reply.read())
+    if isinstance(told, list):  # Together's models
+        told = {"data": told}
+    rows = [one for one in told.get("data") or () if isinstance(one, Mapping)]
+    last = rows[-1].get("id") if rows else None
+    more = told.get("has_more") is True and isinstance(last, str) and bool(last)
+    return Page([row(one) for one in rows], last if more else None)
 
 
 def seconds_in(told: Mapping[str, Any], name: str) -> float | None:

@@ -25,8 +25,8 @@ from llmmw.errors import ConfigError, LLMError, ProtocolError, UnsupportedFeatur
 from llmmw.plugin import Capabilities, Host, Provider, ResponseBuilder, honour
 from llmmw.wire import Http, Key, KeyOption, Losses, Reply, Secret, dumps, guarded
 from llmmw_openai._address import Address, address_of
+from llmmw_openai._administered import Administered
 from llmmw_openai._answer import Answer
-from llmmw_openai._batches import Administered
 from llmmw_openai._chat import read_chat
 from llmmw_openai._embedding import embed
 from llmmw_openai._errors import rows_of

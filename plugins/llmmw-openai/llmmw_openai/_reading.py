@@ -7,7 +7,20 @@ from typing import Any
 from llmmw.errors import ProtocolError
 from llmmw.wire import Reply, loads
 
-__all__ = ["object_in"]
+__all__ = ["object_in", "told_in"]
+
+
+def told_in(reply: Reply, data: bytes) -> Any:
+    """What a whole answer is.
+
+    Raises:
+        LLMError: if it is an error after all, or no JSON.
+    """
+    told = loads(data)
+    error = reply.error_in(told)
+    if error is not None:
+        raise error
+    return told
 
 
 def object_in(reply: Reply, data: bytes) -> dict[str, Any]:
@@ -16,10 +29,7 @@ def object_in(reply: Reply, data: bytes) -> dict[str, Any]:
     Raises:
         LLMError: if it is an error after all, or no object.
     """
-    told = loads(data)
-    error = reply.error_in(told)
-    if error is not None:
-        raise error
+    told = told_in(reply, data)
     if not isinstance(told, dict):
         raise ProtocolError(f"the host sent a {type(told).__name__} where an object belongs")
     return told
