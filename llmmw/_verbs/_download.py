@@ -42,18 +42,18 @@ async def save(pieces: Pieces, to: str | Path | Writable, hear: Hear, status: st
     path = Path(to)
     part = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
     try:
-        file = await trio.to_thread.run_sync(_open_new, part)
-    except OSError as error:
-        raise BadRequest(f"{path} can't be written: {error.strerror}") from None
-    try:
-        with file:
+        with await trio.to_thread.run_sync(_open_new, part) as file:
             size = await _copy(pieces, file, hear, status)
         await trio.to_thread.run_sync(os.replace, part, path)
-    except BaseException:
-        with suppress(OSError):
+    except BaseException as error:
+        with suppress(OSError, ValueError):
             part.unlink()
-        raise
-    return size
+        if not isinstance(error, (OSError, ValueError)):
+            raise
+        why = getattr(error, "strerror", None) or str(error)
+    else:
+        return size
+    raise BadRequest(f"{path} can't be written: {why}")
 
 
 def _open_new(path: Path) -> Any:
