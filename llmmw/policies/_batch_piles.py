@@ -101,7 +101,7 @@ def ending_of(info: BatchInfo) -> str:
     """What has become of the questions for which an ended batch has no outcome."""
     if info.cancelled:
         return "cancelled"
-    return "expired" if info.status.lower() == "expired" else "lost"
+    return "expired" if info.status.lower() in {"expired", "timeout_exceeded"} else "lost"
 
 
 def passes(refusals: Sequence[Refusal]) -> bool:
