@@ -6,10 +6,9 @@ errors; those of httpx are dropped with their frames, since these hold the heade
 
 from __future__ import annotations
 
-import functools
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, TypeAlias
+from typing import Any
 
 import attrs
 import httpx
@@ -17,8 +16,11 @@ import trio
 
 from llmmw._secret import Secret, guarded
 from llmmw.errors import AuthenticationFailed, BadRequest, ConfigError, ConnectionFailed, LLMError
-from llmmw.wire._body import Body, Sending, Whole, read_whole
-from llmmw.wire._client import SCRUBBED, new_client
+from llmmw.wire._asked import Account, Asked, Line, Sign
+from llmmw.wire._body import Body, Sending, read_whole
+from llmmw.wire._by_httpx import HttpxLine
+from llmmw.wire._client import SCRUBBED
+from llmmw.wire._direct import DirectLine, new_line
 from llmmw.wire._errors import ErrorRow
 from llmmw.wire._keys import Key
 from llmmw.wire._reply import CLEAN_UP, MOST_OF_A_FILE, Reply, reason_of
@@ -27,53 +29,19 @@ from llmmw.wire._tape import TAPE
 
 __all__ = ["Http", "open_link"]
 
-_TIMEOUT = httpx.Timeout(None, connect=5.0)
-"""Seconds to connect, as in the vendors' own clients. All other limits are those of policies."""
-
-Sign: TypeAlias = Callable[[Secret, str, str, Mapping[str, str], bytes], Mapping[str, str]]
-
-
-class _Signed(httpx.Auth):
-    """Puts the key into a request at the last moment, so that no frame of ours holds it."""
-
-    def __init__(
-        self,
-        headers: Mapping[str, Secret],
-        header: str,
-        scheme: str,
-        secret: Secret | None,
-        sign: Sign | None,
-    ) -> None:
-        self._headers = headers
-        self._header, self._scheme, self._secret = header, scheme, secret
-        self._sign = sign
-
-    def auth_flow(self, request: httpx.Request) -> Any:
-        for name, given in self._headers.items():
-            request.headers[name] = given.reveal()
-        if self._sign is not None and self._secret is not None:
-            seen = (request.method, str(request.url), request.headers, request.content)
-            request.headers.update(self._sign(self._secret, *seen))
-        elif self._secret is not None:
-            request.headers[self._header] = self._scheme + self._secret.reveal()
-        yield request
-
-
-@attrs.frozen
-class _Asked:
-    """A request before it is made: with a body it is a POST, else a GET, or what it says."""
-
-    path: str
-    body: bytes | Body | None
-    stream: bool
-    query: Mapping[str, str] = attrs.field(factory=dict)
-    content_type: str = "application/json"
-    method: str = ""
-
 
 def _fits(given: str | Secret) -> bool:
     """Whether a text can be the value of a header."""
     return all(" " <= sign <= "~" for sign in (given if isinstance(given, str) else given.reveal()))
+
+
+def _line(client: object) -> Line | None:
+    """The line of a client that somebody has given."""
+    if client is None or isinstance(client, (DirectLine, HttpxLine)):
+        return client
+    if isinstance(client, httpx.AsyncClient):
+        return HttpxLine(client, own=False)
+    raise ConfigError(f"http: expected an httpx.AsyncClient, not a {type(client).__name__}")
 
 
 def _refuses_key(reply: Reply) -> bool:
@@ -109,9 +77,9 @@ class Http:
     headers: Mapping[str, str | Secret] = attrs.field(factory=dict, repr=False)
     rows: Sequence[ErrorRow] = attrs.field(default=(), repr=False)
     sign: Sign | None = attrs.field(default=None, repr=False)
-    client: Any = attrs.field(default=None, repr=False)
+    client: Any = attrs.field(default=None, repr=False, converter=_line)
     scrub: Scrubber = attrs.field(factory=Scrubber, init=False, repr=False)
-    _own: httpx.AsyncClient | None = attrs.field(default=None, init=False, repr=False)
+    _own: Line | None = attrs.field(default=None, init=False, repr=False)
     _users: int = attrs.field(default=0, init=False, repr=False)
 
     @base_url.validator
@@ -126,11 +94,6 @@ class Http:
             shown = "" if "@" in str(given) else f"={given!r}"  # it may hold a password
             raise ConfigError(f"base_url{shown}: expected an address, as https://host/v1")
 
-    @client.validator
-    def _check_client(self, field: object, given: object) -> None:
-        if given is not None and not isinstance(given, httpx.AsyncClient):
-            raise ConfigError(f"http: expected an httpx.AsyncClient, not a {type(given).__name__}")
-
     def __attrs_post_init__(self) -> None:
         self.headers = guarded(self.headers)
         SCRUBBED.scrubbers.add(self.scrub)
@@ -144,7 +107,7 @@ class Http:
     async def open(self) -> AsyncIterator[None]:
         """Connections are kept and used again as long as the block runs, or another such block."""
         if self.client is None:
-            self.client = self._own = new_client()
+            self.client = self._own = new_line()
         self._users += 1
         try:
             yield
@@ -177,17 +140,17 @@ class Http:
         Raises:
             LLMError: if the host is not reached, or answers with a status other than 2xx.
         """
-        return self._exchange(_Asked(path, body, stream, {}, content_type), sent)
+        return self._exchange(Asked(path, body, stream, {}, content_type), sent)
 
     def get(
         self, path: str, query: Mapping[str, str] | None = None, *, stream: bool = False
     ) -> AbstractAsyncContextManager[Reply]:
         """As `post`, for what is only looked at; `query` joins that of the address."""
-        return self._exchange(_Asked(path, None, stream, query or {}))
+        return self._exchange(Asked(path, None, stream, query or {}))
 
     def delete(self, path: str) -> AbstractAsyncContextManager[Reply]:
         """As `get`, to have something deleted."""
-        return self._exchange(_Asked(path, None, stream=False, method="DELETE"))
+        return self._exchange(Asked(path, None, stream=False, method="DELETE"))
 
     def request(
         self,
@@ -198,11 +161,11 @@ class Http:
         query: Mapping[str, str] | None = None,
     ) -> AbstractAsyncContextManager[Reply]:
         """As `post`, by any method; `query` joins that of the address."""
-        return self._exchange(_Asked(path, body, False, query or {}, method=method))
+        return self._exchange(Asked(path, body, False, query or {}, method=method))
 
     @asynccontextmanager
     async def _exchange(
-        self, asked: _Asked, sent: Callable[[], None] | None = None
+        self, asked: Asked, sent: Callable[[], None] | None = None
     ) -> AsyncIterator[Reply]:
         secret = await self._secret()
         if TAPE.get() is not None and isinstance(asked.body, Body):
@@ -238,7 +201,7 @@ class Http:
                 raise
             return None  # nothing leaves, so nothing need be signed
 
-    async def _send(self, asked: _Asked, secret: Secret | None) -> Reply:
+    async def _send(self, asked: Asked, secret: Secret | None) -> Reply:
         if self.client is None:
             raise ConfigError("the provider is not open: call it through a Client")
         if not isinstance(asked.body, Body):
@@ -253,19 +216,10 @@ class Http:
                 failure = sending.error
         raise failure.with_traceback(None)  # without the frames of httpx, which hold the headers
 
-    async def _answer(self, asked: _Asked, secret: Secret | None, body: Sending | None) -> Reply:
+    async def _answer(self, asked: Asked, secret: Secret | None, body: Sending | None) -> Reply:
         failure: LLMError
-        hidden = self._secret_headers()
-        for one in (*hidden.values(), *([] if secret is None else [secret])):
-            self.scrub.add(one.reveal())
         try:
-            request = self._request(asked, body)
-            signed = _Signed(hidden, self.header, self.scheme, secret, self.sign)
-            send = functools.partial(
-                self.client.send, request, stream=True, auth=signed, follow_redirects=False
-            )
-            tape = TAPE.get()
-            answer = await (send() if tape is None else tape.send(request, send, self.scrub))
+            answer = await self.client.send(asked, self._account(secret), body)
             return Reply(answer, self.rows, self.scrub)
         except httpx.TransportError as error:
             failure = self._unreached(error)
@@ -282,33 +236,13 @@ class Http:
         # Raised out here: the frames of httpx hold the headers.
         raise failure
 
-    def _secret_headers(self) -> dict[str, Secret]:
-        return {name: one for name, one in self.headers.items() if isinstance(one, Secret)}
-
-    def _request(self, asked: _Asked, body: Sending | None) -> httpx.Request:
-        """Made here, so that no frame that an error passes holds the headers."""
-        told = {"Accept-Encoding": "identity" if asked.stream else "gzip"}
-        if isinstance(asked.body, Body):
-            told |= {
-                "Content-Type": asked.body.content_type,
-                "Content-Length": str(asked.body.size),
-            }
-        elif asked.body is not None:
-            told["Content-Type"] = asked.content_type
-        headers = told | {k: v for k, v in self.headers.items() if isinstance(v, str)}
-        base, mark, query = self.base_url.partition("?")
-        url = httpx.URL(base.rstrip("/") + asked.path + mark + query)
-        method = asked.method or ("GET" if asked.body is None else "POST")
-        request: httpx.Request = self.client.build_request(
-            method,
-            url.copy_merge_params(asked.query) if asked.query else url,
-            content=asked.body if body is None else body,
-            headers=headers,
-            timeout=_TIMEOUT,
+    def _account(self, secret: Secret | None) -> Account:
+        for one in (secret, *self.headers.values()):
+            if isinstance(one, Secret):
+                self.scrub.add(one.reveal())
+        return Account(
+            self.base_url, self.headers, self.header, self.scheme, self.sign, secret, self.scrub
         )
-        if isinstance(asked.body, bytes):
-            request.stream = Whole(asked.body)
-        return request
 
     def _unreached(self, error: httpx.TransportError) -> LLMError:
         host = httpx.URL(self.base_url).netloc.decode("ascii", "replace")

@@ -1,0 +1,20 @@
+"""HTTP/1.1 straight over trio's streams: for direct connections, where speed counts.
+
+::
+
+    _transport   as an `httpx.AsyncBaseTransport`
+    _pool        connections that are kept, and who gets one
+    _connection  one connection: an exchange at a time
+    _dial        making one: addresses, TLS
+    _parse       bytes to one answer
+"""
+
+from llmmw.wire._http1._connection import Answer as Answer
+from llmmw.wire._http1._dial import Origin as Origin
+from llmmw.wire._http1._dial import target_in as target_in
+from llmmw.wire._http1._dial import target_of as target_of
+from llmmw.wire._http1._pool import Pool as Pool
+from llmmw.wire._http1._transport import Http1Transport as Http1Transport
+from llmmw.wire._http1._transport import head_of as head_of
+
+__all__ = ["Answer", "Http1Transport", "Origin", "Pool", "head_of", "target_in", "target_of"]

@@ -1,0 +1,144 @@
+"""The bytes of a connection as one answer of HTTP/1.1 (RFC 9112), by the parser of Node.js.
+
+It is strict: what different readers take for different things is refused, not guessed at.
+"""
+
+from __future__ import annotations
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from llmmw.wire._http1._limits import MOST_HEAD
+
+__all__ = ["Broken", "Reading"]
+
+
+_CHUNK = 16
+"""What each piece of a body may have around it."""
+
+
+class Broken(Exception):
+    """What came is no answer of HTTP/1.1."""
+
+
+class Reading:
+    """Reads one answer. Its methods `on_…` are called by the parser."""
+
+    __slots__ = (
+        "_beside",
+        "_coded",
+        "_has_length",
+        "_informing",
+        "_parser",
+        "body",
+        "complete",
+        "head_done",
+        "headers",
+        "reason",
+        "reusable",
+        "spoiled",
+        "status",
+        "until_close",
+        "version",
+    )
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.reason = b""
+        self.version = "1.1"
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.body: list[bytes] = []
+        """What of the body has come and is not taken yet."""
+        self.head_done = False
+        self.complete = False
+        self.reusable = False
+        """Whether the host lets the connection be used again."""
+        self.spoiled = False
+        """More came than the answer, so nothing can be said of what comes next."""
+        self.until_close = False
+        """The end of the line is the end of the body."""
+        self._beside = 0
+        self._coded = self._has_length = self._informing = False
+        self._parser = HttpResponseParser(self)
+
+    def feed(self, data: bytes) -> None:
+        """Read bytes as they came.
+
+        Raises:
+            Broken: if they are no such answer, or its head has no end.
+        """
+        self._beside += len(data)
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade:
+            raise Broken("the host switched to another protocol, which nobody asked for") from None
+        except HttpParserError as error:
+            if not self.complete:
+                raise Broken(f"the host does not speak HTTP/1.1: {error}") from None
+            self.spoiled = True
+        for piece in self.body:
+            self._beside = max(0, self._beside - len(piece) - _CHUNK)
+        if self._beside > MOST_HEAD and not self.complete:
+            raise Broken(f"there are more than {MOST_HEAD} bytes besides the body of the answer")
+
+    def end(self) -> None:
+        """The line was closed.
+
+        Raises:
+            Broken: if that is too early.
+        """
+        if self.head_done and self.until_close:
+            self.complete = True
+        elif not self.complete:
+            where = "in the middle of its answer" if self.head_done else "without an answer"
+            raise Broken(f"the host closed the line {where}")
+
+    def on_message_begin(self) -> None:
+        if self.complete:
+            self.spoiled = True
+
+    def on_status(self, reason: bytes) -> None:
+        if not self.complete:
+            self.reason += reason
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.head_done:
+            return  # a trailer; nobody asked for one
+        self.headers.append((name, value))
+        low = name.lower()
+        if low == b"transfer-encoding":
+            self._coded = True
+            if value.strip().lower() != b"chunked":
+                raise Broken(
+                    f"the host sends its answer in a form that nobody asked for: {value!r}"
+                )
+        elif low == b"content-length":
+            self._has_length = True
+
+    def on_headers_complete(self) -> None:
+        if self.complete:
+            return
+        self.status = self._parser.get_status_code()
+        self.version = self._parser.get_http_version()
+        if self.version not in {"1.0", "1.1"}:
+            raise Broken(f"the host speaks HTTP/{self.version}")
+        if 100 <= self.status < 200:
+            self._informing = True
+            return
+        self.head_done = True
+        self._beside = 0
+        self.reusable = self._parser.should_keep_alive()
+        bodiless = self.status in {204, 304}
+        self.until_close = not (bodiless or self._coded or self._has_length)
+
+    def on_body(self, piece: bytes) -> None:
+        if not self.complete:
+            self.body.append(piece)
+
+    def on_message_complete(self) -> None:
+        if self._informing:  # 100, 102, 103: the answer is still to come
+            self._informing = False
+            self.headers.clear()
+            self.reason = b""
+            self._coded = self._has_length = False
+        elif self.head_done:
+            self.complete = True
