@@ -78,7 +78,10 @@ async def page_of(
         told = told_in(reply, await reply.read())
     if isinstance(told, list):  # Together's models
         told = {"data": told}
-    rows = [one for one in told.get("data") or () if isinstance(one, Mapping)]
+    data = told.get("data") if isinstance(told, dict) else None
+    if data is not None and not isinstance(data, list):
+        raise ProtocolError(f"the host sent a {type(data).__name__} where a list belongs")
+    rows = [one for one in data or () if isinstance(one, Mapping)]
     last = rows[-1].get("id") if rows else None
     more = told.get("has_more") is True and isinstance(last, str) and bool(last)
     return Page([row(one) for one in rows], last if more else None)
