@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import urllib.request
 from typing import Any
 
@@ -49,7 +50,7 @@ class DirectLine:
         if asked.size is not None:
             rows["content-length"] = str(asked.size)
         rows |= account.hidden(asked.verb, target.url, rows, whole)
-        head = head_of(asked.verb, target.path, [(n.encode(), v.encode()) for n, v in rows.items()])
+        head = head_of(asked.verb, target.path, [(_named(n), v.encode()) for n, v in rows.items()])
         return await self._pool.send(target.origin, head, whole if body is None else body)
 
     async def aclose(self) -> None:
@@ -57,3 +58,9 @@ class DirectLine:
         self._pool.close()
         if self._other is not None:
             await self._other.aclose()
+
+
+@functools.lru_cache(maxsize=256)
+def _named(name: str) -> bytes:
+    """A header's name as it is usually written; some hosts take no other."""
+    return name.title().encode("ascii")

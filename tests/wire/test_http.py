@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any
 
+import httpx
 import pytest
 import trio
 
@@ -326,14 +327,18 @@ async def test_what_a_response_may_keep() -> None:
 async def test_no_log_shows_a_key(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     refused = Answer(status=401, body=f"wrong key {KEY}".encode())
-    async with opened(refused, headers={"X-My-Token": OTHER}) as (http, _):
-        with pytest.raises(LLMError):
-            async with http.post("/", b""):
-                pass
-    with pytest.raises(LLMError):
-        dead = Http(base_url="http://127.0.0.1:1", key=Key(KEY), headers={"X-My-Token": OTHER})
-        async with dead.open(), dead.post("/", b""):
-            pass
+    headers = {"X-My-Token": OTHER}
+    async with httpx.AsyncClient() as client:  # its lower parts tell their loggers much
+        for given in (None, client):
+            async with opened(refused, headers=headers, client=given) as (http, _):
+                with pytest.raises(LLMError):
+                    async with http.post("/", b""):
+                        pass
+            with pytest.raises(LLMError):
+                dead = "http://127.0.0.1:1"
+                http = Http(base_url=dead, key=Key(KEY), headers=headers, client=given)
+                async with http.open(), http.post("/", b""):
+                    pass
     assert "httpcore" in caplog.text
     assert KEY not in caplog.text
     assert OTHER not in caplog.text
