@@ -14,6 +14,7 @@ from llmmw.wire._event_stream import EventStreamDecoder as EventStreamDecoder
 from llmmw.wire._event_stream import HeaderValue as HeaderValue
 from llmmw.wire._http import Http as Http
 from llmmw.wire._http import open_link as open_link
+from llmmw.wire._http1 import Http1Transport as Http1Transport
 from llmmw.wire._json import dumps as dumps
 from llmmw.wire._json import loads as loads
 from llmmw.wire._json_array import JSONArrayDecoder as JSONArrayDecoder
@@ -37,6 +38,7 @@ __all__ = [
     "EventStreamDecoder",
     "HeaderValue",
     "Http",
+    "Http1Transport",
     "HttpBatches",
     "JSONArrayDecoder",
     "Key",

@@ -299,7 +299,7 @@ async def test_a_cancel_at_any_time_shows_no_key_and_leaves_no_connection(again:
         told = traceback.TracebackException.from_exception(error, capture_locals=True)
         assert KEY not in "".join(told.format())
         assert OTHER not in "".join(told.format())
-    assert len(caught) > 3
+    assert len(caught) >= 3
     with trio.fail_after(2):
         await server.idle.wait()
 

@@ -5,6 +5,8 @@ It is strict: what different readers take for different things is refused, not g
 
 from __future__ import annotations
 
+import re
+
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from llmmw.wire._http1._limits import MOST_HEAD
@@ -12,6 +14,7 @@ from llmmw.wire._http1._limits import MOST_HEAD
 __all__ = ["Broken", "Reading"]
 
 
+_CONTROLS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _CHUNK = 16
 """What each piece of a body may have around it."""
 
@@ -24,6 +27,7 @@ class Reading:
     """Reads one answer. Its methods `on_…` are called by the parser."""
 
     __slots__ = (
+        "_begun",
         "_beside",
         "_coded",
         "_has_length",
@@ -57,6 +61,7 @@ class Reading:
         self.until_close = False
         """The end of the line is the end of the body."""
         self._beside = 0
+        self._begun = False
         self._coded = self._has_length = self._informing = False
         self._parser = HttpResponseParser(self)
 
@@ -66,6 +71,9 @@ class Reading:
         Raises:
             Broken: if they are no such answer, or its head has no end.
         """
+        if not self._begun and data[:1] != b"H":
+            raise Broken("the host does not speak HTTP/1.1")
+        self._begun = True
         self._beside += len(data)
         try:
             self._parser.feed_data(data)
@@ -103,11 +111,14 @@ class Reading:
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.head_done:
             return  # a trailer; nobody asked for one
+        value = value.strip(b" \t")
+        if _CONTROLS.search(value):
+            raise Broken(f"there are signs in the header {name!r} that HTTP lacks")
         self.headers.append((name, value))
         low = name.lower()
         if low == b"transfer-encoding":
             self._coded = True
-            if value.strip().lower() != b"chunked":
+            if value.lower() != b"chunked":
                 raise Broken(
                     f"the host sends its answer in a form that nobody asked for: {value!r}"
                 )
@@ -117,6 +128,8 @@ class Reading:
     def on_headers_complete(self) -> None:
         if self.complete:
             return
+        if _CONTROLS.search(self.reason):
+            raise Broken("there are signs in the answer's first line that HTTP lacks")
         self.status = self._parser.get_status_code()
         self.version = self._parser.get_http_version()
         if self.version not in {"1.0", "1.1"}:

@@ -226,14 +226,12 @@ class Pool:
         place = self._places.get(origin)
         if place is not None:
             place.count -= 1
-            if not place.count:
-                del self._places[origin]
         self._wake()
 
     def _wake(self) -> None:
         """Let the first go on for whom there is room now."""
         for waiter in self._waiters:
-            place = self._places.setdefault(waiter.origin, _Place())
+            place = self._places[waiter.origin]
             if self._has_room(place):
                 self._waiters.remove(waiter)
                 place.count += 1

@@ -66,17 +66,17 @@ class Http1Transport(httpx.AsyncBaseTransport):
         self._pool.close()
 
 
-class _Stream(httpx.AsyncByteStream):
+class _Stream(httpx.AsyncByteStream, AsyncIterator[bytes]):
     def __init__(self, answer: Answer, limit: float | None) -> None:
         self._answer, self._limit = answer, limit
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        while True:
-            with _within(self._limit, httpx.ReadTimeout):
-                piece = await anext(self._answer, b"")
-            if not piece:
-                return
-            yield piece
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        with _within(self._limit, httpx.ReadTimeout):
+            return await anext(self._answer)
+        raise AssertionError("unreachable")
 
     async def aclose(self) -> None:
         await self._answer.aclose()
