@@ -224,7 +224,7 @@ async def test_plain_and_asyncio_programs_have_them_too(face: str) -> None:
             (item,) = client.batches.results(sent.id)
             client.batches.cancel(sent.id)
             assert client.files.content(client.files.upload(b"data", name="a").id) == b"data"
-            return item.response.text, len(client.batches.list())
+            return item.response.text, len(tuple(client.batches.list()))
 
     async def loop(url: str) -> tuple[str, int]:
         async with aio.Client(TARGETS["openai"], stack=[], options=options_for(url)) as client:
