@@ -3,7 +3,7 @@ its own tests, `2.4.…` what it got wrong).
 
 What differs: nodes are our own builtins, and `llmmw.flow.dag` has the classes of the wire beside
 them; an answer with a status of failure, a failed node and a stream that is cut are typed errors.
-Not ported: the nodes of single hosts (S23, vector stores of S24), which are nodes of any name.
+`test_substrate_wire.py` has all rows once more, over the wire to a far end.
 """
 
 from __future__ import annotations
