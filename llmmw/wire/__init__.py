@@ -13,7 +13,6 @@ from llmmw.wire._event_stream import EventMessage as EventMessage
 from llmmw.wire._event_stream import EventStreamDecoder as EventStreamDecoder
 from llmmw.wire._event_stream import HeaderValue as HeaderValue
 from llmmw.wire._http import Http as Http
-from llmmw.wire._http import open_link as open_link
 from llmmw.wire._json import dumps as dumps
 from llmmw.wire._json import loads as loads
 from llmmw.wire._json_array import JSONArrayDecoder as JSONArrayDecoder
@@ -21,6 +20,7 @@ from llmmw.wire._keys import Key as Key
 from llmmw.wire._keys import KeyOption as KeyOption
 from llmmw.wire._lines import HttpBatches as HttpBatches
 from llmmw.wire._lines import packed as packed
+from llmmw.wire._link import open_link as open_link
 from llmmw.wire._losses import Losses as Losses
 from llmmw.wire._ndjson import NDJSONDecoder as NDJSONDecoder
 from llmmw.wire._reply import MOST_OF_A_FILE as MOST_OF_A_FILE

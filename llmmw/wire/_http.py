@@ -7,6 +7,7 @@ errors; those of httpx are dropped with their frames, since these hold the heade
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeAlias
@@ -21,14 +22,16 @@ from llmmw.wire._body import Body, Sending, Whole, read_whole
 from llmmw.wire._client import SCRUBBED, new_client
 from llmmw.wire._errors import ErrorRow
 from llmmw.wire._keys import Key
-from llmmw.wire._reply import CLEAN_UP, MOST_OF_A_FILE, Reply, reason_of
+from llmmw.wire._reply import CLEAN_UP, Reply, reason_of
 from llmmw.wire._scrub import Scrubber
 from llmmw.wire._tape import TAPE
 
-__all__ = ["Http", "open_link"]
+__all__ = ["Http"]
 
 _TIMEOUT = httpx.Timeout(None, connect=5.0)
 """Seconds to connect, as in the vendors' own clients. All other limits are those of policies."""
+_SENDING = httpx.Timeout(None, connect=5.0, write=120.0)
+"""No policy looks after files: a host that takes no piece of one for so long has gone."""
 
 Sign: TypeAlias = Callable[[Secret, str, str, Mapping[str, str], bytes], Mapping[str, str]]
 
@@ -83,6 +86,10 @@ def _refuses_key(reply: Reply) -> bool:
 
 
 _OLD = ("ExpiredToken", "UnrecognizedClient")
+_TOO_LARGE = ErrorRow(BadRequest, status=413)
+"""Of a file, which is no prompt."""
+_OF_BODIES = {"content-type", "content-length"}
+_ASTRAY = re.compile(r"/\.{0,2}/|/\.{1,2}$")
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -204,6 +211,8 @@ class Http:
     async def _exchange(
         self, asked: _Asked, sent: Callable[[], None] | None = None
     ) -> AsyncIterator[Reply]:
+        if _ASTRAY.search(asked.path.partition("?")[0]):
+            raise BadRequest(f"{asked.path} leads elsewhere: no id is empty, '.' or '..'")
         secret = await self._secret()
         if TAPE.get() is not None and isinstance(asked.body, Body):
             told, kind = await read_whole(asked.body), asked.body.content_type
@@ -251,7 +260,7 @@ class Http:
                 if sending.error is None:
                     raise
                 failure = sending.error
-        raise failure.with_traceback(None)  # without the frames of httpx, which hold the headers
+        raise failure.with_traceback(sending.frames)  # without those of httpx, as below
 
     async def _answer(self, asked: _Asked, secret: Secret | None, body: Sending | None) -> Reply:
         failure: LLMError
@@ -266,7 +275,8 @@ class Http:
             )
             tape = TAPE.get()
             answer = await (send() if tape is None else tape.send(request, send, self.scrub))
-            return Reply(answer, self.rows, self.scrub)
+            rows = self.rows if body is None else (_TOO_LARGE, *self.rows)
+            return Reply(answer, rows, self.scrub)
         except httpx.TransportError as error:
             failure = self._unreached(error)
         except (httpx.InvalidURL, UnicodeError):
@@ -295,7 +305,10 @@ class Http:
             }
         elif asked.body is not None:
             told["Content-Type"] = asked.content_type
-        headers = told | {k: v for k, v in self.headers.items() if isinstance(v, str)}
+        given = {k: v for k, v in self.headers.items() if isinstance(v, str)}
+        if isinstance(asked.body, Body):  # which alone knows its size, and the mark in its type
+            given = {k: v for k, v in given.items() if k.lower() not in _OF_BODIES}
+        headers = told | given
         base, mark, query = self.base_url.partition("?")
         url = httpx.URL(base.rstrip("/") + asked.path + mark + query)
         method = asked.method or ("GET" if asked.body is None else "POST")
@@ -304,9 +317,12 @@ class Http:
             url.copy_merge_params(asked.query) if asked.query else url,
             content=asked.body if body is None else body,
             headers=headers,
-            timeout=_TIMEOUT,
+            timeout=_TIMEOUT if body is None else _SENDING,
         )
-        if isinstance(asked.body, bytes):
+        # In place of the generators of httpx, which are left unfinished when it is cancelled.
+        if body is not None:
+            request.stream = body
+        elif isinstance(asked.body, bytes):
             request.stream = Whole(asked.body)
         return request
 
@@ -318,16 +334,3 @@ class Http:
         if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)):
             return ConnectionFailed(f"{host} was not reached: {why}", processed=False)
         return ConnectionFailed(f"the line to {host} broke before an answer came: {why}")
-
-
-@asynccontextmanager
-async def open_link(link: str) -> AsyncIterator[Reply]:
-    """What a link leads to, however long it is; no key goes there.
-
-    Raises:
-        LLMError: if it is not reached, or answers with a status other than 2xx.
-    """
-    http = Http(base_url=link)
-    async with http.open(), http.get("") as reply:
-        reply.most_bytes = MOST_OF_A_FILE
-        yield reply
