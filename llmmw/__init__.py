@@ -139,17 +139,12 @@ if TYPE_CHECKING:
 # Where each name stands; imported when it is first used, so that `import llmmw` costs nothing.
 _HOMES = {
     "_config._advice": ("Advice", "advise"),
+    # fmt: off
     "_administration": (
-        "BatchInfo",
-        "BatchItem",
-        "Checkpoint",
-        "FileInfo",
-        "FineTuneEvent",
-        "FineTuneInfo",
-        "ModelInfo",
-        "Pages",
-        "Transfer",
+        "BatchInfo", "BatchItem", "Checkpoint", "FileInfo", "FineTuneEvent", "FineTuneInfo",
+        "ModelInfo", "Pages", "Transfer",
     ),
+    # fmt: on
     "_budget": ("Budget",),
     "_call": ("Call", "Listener", "OnInterrupt"),
     "_capabilities": ("Capabilities",),
