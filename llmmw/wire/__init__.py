@@ -8,6 +8,7 @@ from llmmw._secret import Secret as Secret
 from llmmw._secret import guarded as guarded
 from llmmw.wire._body import Body as Body
 from llmmw.wire._body import multipart as multipart
+from llmmw.wire._closed_schema import closed_schema as closed_schema
 from llmmw.wire._errors import ErrorRow as ErrorRow
 from llmmw.wire._event_stream import EventMessage as EventMessage
 from llmmw.wire._event_stream import EventStreamDecoder as EventStreamDecoder
@@ -48,6 +49,7 @@ __all__ = [
     "SSEEvent",
     "Secret",
     "choice_grammar",
+    "closed_schema",
     "dumps",
     "gbnf_escaped",
     "gbnf_literal",

@@ -238,6 +238,7 @@ class EngineFarEnd:
             return {"jobs": [tune_told(one) for one in self.tunes.values()]}
         if not rest:
             body = received.json()
+            validate(body, {}, {"model": str, "training_file": str, "hyperparameters": dict})
             if len([one for one in self.tunes.values() if one["left"] > 0]) >= 5:
                 raise Refused(400, "Limit 5 fine-tunes/fine-tuned endpoints per user.")
             suffix = body.get("suffix")

@@ -4,6 +4,7 @@ errors, streams, what is refused before it is sent, and tables to train on."""
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 
@@ -233,7 +234,11 @@ WRONG = [
     {"max_output_tokens": -5},
     {"extra": {"llm-engine": {"top_k": -2}}},
     {"extra": {"llm-engine": {"max_new_tokens": 0}}},
+    {"extra": {"llm-engine": {"max_new_tokens": 5.5}}},
+    {"extra": {"llm-engine": {"max_new_tokens": True}}},
+    {"extra": {"llm-engine": {"top_k": 1.5}}},
     {"extra": {"llm-engine": {"temperature": "hot"}}},
+    {"extra": {"llm-engine": {"temperature": math.nan}}},
 ]
 RIGHT = [
     {"temperature": 0},

@@ -578,7 +578,7 @@ def test_texts_and_queries_on_the_wire():  # S11-S14, 4.4 9, 2.4.7, 2.4.11
     graph = d.to_dag(d.Box((concat(0, None), format("{x}", x=x), jinja("{{x}}", x=x), jq(x, "."))))
     kinds = {one["directive"]["type"]: one["directive"] for one in graph["futures"]}
     assert set(kinds) == {"string-concat", "format", "jinja", "jq", "trace"}
-    assert [one["val"] for one in kinds["string-concat"]["items"]] == [0, ""]
+    assert [one["val"] for one in kinds["string-concat"]["items"]] == ["0", ""]
     assert kinds["jq"]["query"] == "."
     assert len(graph["nodes"][1]["args"]["value"]) == 4
 

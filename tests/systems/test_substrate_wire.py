@@ -144,7 +144,7 @@ async def test_s5_headers(stream):
     assert first["content-type"] == "application/json"
     assert first["accept"] == ("text/event-stream" if stream else "application/json")
     assert first.get("x-substrate-streaming") == ("1" if stream else None)
-    assert first["user-agent"].startswith("llmmw-substrate/")
+    assert first["user-agent"].startswith("llmmw/")
     assert (first["x-substrate-backend"], first["x-substrate-lang"]) == ("v1", "python")
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", first["x-substrate-version"])
     for name in ("package-version", "os", "arch", "runtime", "runtime-version"):

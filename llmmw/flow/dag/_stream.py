@@ -19,6 +19,8 @@ from llmmw.wire import Reply, loads
 __all__ = ["ComposeStream", "Log"]
 
 Message: TypeAlias = dict[str, Any]
+_FURTHEST = 1_000_000
+"""No list that is told item by item is longer; a server that errs could fill memory."""
 
 
 @attrs.define(eq=False)
@@ -91,11 +93,9 @@ class Log:
         return {"object": "graph.result", "data": told["data"]}
 
     def _take(self, told: Any) -> None:
-        if _nests(told):
-            raise ProtocolError("the stream of the graph has a message that nests too deep")
-        if not isinstance(told, dict):
-            what = type(told).__name__
-            raise ProtocolError(f"the stream of the graph has a {what} where a message belongs")
+        fault = _fault(told) if isinstance(told, dict) else f"a {type(told).__name__}"
+        if fault:
+            raise ProtocolError(f"the stream of the graph has a message that is none: {fault}")
         kind, data = told.get("object"), told.get("data")
         if kind in (None, "graph.error"):
             raise self.reply.error(told if data is None else data)
@@ -103,27 +103,40 @@ class Log:
             told = {"node_id": told["nodeId"]} | told
             del told["nodeId"]
         if kind == "graph.result":
-            if not isinstance(data, dict):
-                raise ProtocolError("the result of the graph is no object")
             self.graph = data
         elif kind == "node.error":
             told["data"] = self.errors[str(told.get("node_id"))] = _failure(data)
         self.messages.append(told)
 
 
-def _nests(value: Any) -> bool:
-    """Whether a value nests deeper than who folds or writes it can follow."""
-    row, depth = [value], 0
-    while row and depth <= MOST_DEEP:
+def _fault(message: Message) -> str | None:
+    """Why nobody can fold a message, or write it again; `None` if all can."""
+    kind, data = message.get("object"), message.get("data")
+    if kind == "graph.result" and not isinstance(data, dict):
+        return "the result of the graph is no object"
+    if kind == "node.error" and not isinstance(data or {}, dict):
+        return "the error of a node is no object"
+    items = kind == "node.delta" and not message.get("replace")
+    row: list[Any] = [message]
+    for _ in range(MOST_DEEP):
+        if items and not all(map(_placed, row)):
+            return "an item of a list has no place"
         row = [
             inner
             for one in row
-            if isinstance(one, (dict, list))
             for inner in (one.values() if isinstance(one, dict) else one)
             if isinstance(inner, (dict, list))
         ]
-        depth += 1
-    return bool(row)
+        if not row:
+            return None
+    return "it nests too deep"
+
+
+def _placed(one: Any) -> bool:
+    if not isinstance(one, dict) or one.get("object") != "array.item":
+        return True
+    index = one.get("index")
+    return type(index) is int and 0 <= index < _FURTHEST and "item" in one
 
 
 def _failure(data: Any) -> Message:

@@ -12,12 +12,15 @@ from llmmw.wire import Key, KeyOption, Secret
 from llmmw_bedrock._credentials import Credentials, credentials_in, region_of
 from llmmw_bedrock._sign import signed
 
-__all__ = ["address", "key_of", "region_for", "signer"]
+__all__ = ["address", "key_of", "named_address", "region_for", "signer"]
 
 SERVICE = "bedrock"
 """In signatures, of the control plane too."""
 _BEARER = "AWS_BEARER_TOKEN_BEDROCK"
 _REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
+_INSIDE = re.compile(r"[/.]bedrock[a-z-]*\.([a-z]{2,4}(?:-[a-z]+)+-[0-9]+)\.")
+_ENDS = (("cn-", "amazonaws.com.cn"), ("eusc-", "amazonaws.eu"), ("", "amazonaws.com"))
+"""Of the addresses in parts of AWS that stand apart, by how the names of their regions begin."""
 
 
 def key_of(
@@ -50,15 +53,15 @@ def key_of(
 
 
 def region_for(region: str | None, base_url: str | None, key: Key) -> str:
-    """The region: as told, in a variable, in the address, or in the profile's file; empty where
-    none is needed.
+    """The region: as told, in the address, in a variable, or in the profile's file; empty where
+    none is needed. An address that names one takes signatures of no other.
 
     Raises:
         ConfigError: if it is nowhere.
     """
+    inside = _INSIDE.search(base_url or "")
     named = (os.environ.get(name) for name in _REGIONS)
-    inside = re.search(r"://bedrock[a-z-]*\.([a-z0-9-]+)\.", base_url or "")
-    found = region or next(filter(None, named), None) or (inside[1] if inside else None)
+    found = region or (inside[1] if inside else next(filter(None, named), None))
     if found is None and base_url and not isinstance(key, Credentials):
         return ""
     found = found or region_of(getattr(key, "profile", None))
@@ -71,9 +74,14 @@ def region_for(region: str | None, base_url: str | None, key: Key) -> str:
 
 def address(plane: str, region: str) -> str:
     """Where a plane of the service is, `bedrock-runtime` or `bedrock`."""
-    named = os.environ.get(f"AWS_ENDPOINT_URL_{plane.upper().replace('-', '_')}")
-    end = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-    return named or f"https://{plane}.{region}.{end}"
+    end = next(end for beginning, end in _ENDS if region.startswith(beginning))
+    return named_address(plane) or f"https://{plane}.{region}.{end}"
+
+
+def named_address(plane: str) -> str | None:
+    """Where a variable says that it is: one of its own, or that of all services."""
+    own = os.environ.get(f"AWS_ENDPOINT_URL_{plane.upper().replace('-', '_')}")
+    return own or os.environ.get("AWS_ENDPOINT_URL") or None
 
 
 def signer(

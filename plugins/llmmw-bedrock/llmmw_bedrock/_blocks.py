@@ -244,11 +244,12 @@ class MediaBlock(OpaqueBlock):
         source = fields.get("source")
         if isinstance(source, dict) and isinstance(source.get("bytes"), str):
             self.sealed.append(source["bytes"])
-            fields = fields | {"source": {"bytes": _joined(self.sealed)}}
         self.data = (self.data or {}) | fields
         return []
 
     def rest(self, index: int) -> list[Delta]:
+        if self.sealed:
+            self.data = self.data | {"source": {"bytes": _joined(self.sealed)}}
         part = media_of(self.kind, self.data or {})
         return self._part(part or super().end(_TEXT), index) if self.data else []
 

@@ -7,6 +7,7 @@ containers, machines. It reads files and asks hosts, so it runs in a thread.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, TypeVar
@@ -35,7 +36,23 @@ def credentials_in(secret: Secret) -> AwsCredentials:
 
 
 def _packed(name: str, key: str, token: str | None) -> Secret:
-    return Secret("\n".join((name, key, token or "")))
+    """The credentials as one secret, without the white space that files and variables may add."""
+    return Secret("\n".join(one.strip() for one in (name, key, token or "")))
+
+
+def _sound(secret: Secret) -> Secret:
+    """Credentials that can be signed with. It is asked where no frame holds them in plain.
+
+    Raises:
+        AuthenticationFailed: if one of them has signs that none can have.
+    """
+    if re.fullmatch(r"[!-~]+\n[!-~]+\n[!-~]*", secret.reveal()):
+        return secret
+    raise AuthenticationFailed(
+        "AWS credentials are not whole: the access key's id, the key or the session token has signs "
+        "that none has, or nothing at all; were they copied wholly?",
+        processed=False,
+    )
 
 
 @attrs.define(eq=False)
@@ -87,7 +104,7 @@ class Credentials(Key):
             with trio.move_on_after(_PATIENCE):
                 await self._renew()
         else:
-            self._held = _frozen(self._found)
+            self._held = _sound(_frozen(self._found))
         assert self._held is not None
         return self._held
 
@@ -103,7 +120,8 @@ class Credentials(Key):
     async def _given(self) -> Secret:
         key, token = await super().get(), await self._token.get()
         assert key is not None  # it is needed
-        return _packed(str(self.name), key.reveal(), None if token is None else token.reveal())
+        given = _packed(str(self.name), key.reveal(), None if token is None else token.reveal())
+        return _sound(given)
 
     async def _renew(self) -> None:
         """Let the chain look, or those that it found renew themselves."""
@@ -135,7 +153,7 @@ def _look(found: Any, profile: str | None) -> tuple[Any, Secret]:
             "access_key_id and secret_access_key, or api_key",
             processed=False,
         )
-    return found, _frozen(found)
+    return found, _sound(_frozen(found))
 
 
 def region_of(profile: str | None) -> str | None:

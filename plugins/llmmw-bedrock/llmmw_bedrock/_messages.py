@@ -78,6 +78,8 @@ class _Conversation:
             if media:
                 self.shown += [TextPart("Of the answer:"), *media]
         elif role == "system" and not self.turns:
+            if own(message.extra):
+                self.losses.drop("fields of a system message: here it is texts alone")
             self._fill(self.system, parts, "system")
         elif role == "system":
             self._said_inside(message)
@@ -130,7 +132,7 @@ class _Conversation:
         why = ""
         if isinstance(part, OpaquePart) and part.provider != NAME:
             why = f"does not know a block of {part.provider} ({part.type})"
-        elif isinstance(part, ReasoningPart) and not _is_ours(part):
+        elif isinstance(part, ReasoningPart) and not (self.model.signs and _is_signed(part)):
             why = "is not shown reasoning that it did not sign"
         elif getattr(part, "server", False):
             kind = "results" if isinstance(part, ToolResultPart) else "calls"
@@ -188,7 +190,7 @@ def _results_first(content: list[Json]) -> list[Json]:
     return first + rest
 
 
-def _is_ours(part: ReasoningPart) -> bool:
+def _is_signed(part: ReasoningPart) -> bool:
     """Whether the host has signed it: another's signature stands beside another's fields."""
     sealed = part.encrypted if part.redacted else part.signature
     return bool(sealed) and (not part.extra or NAME in part.extra)

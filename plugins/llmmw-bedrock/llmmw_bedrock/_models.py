@@ -23,6 +23,7 @@ _ANY: frozenset[Media] = frozenset({"image", "document", "video"})
 _BASE = frozenset({"max_output_tokens", "stop_sequences", "temperature", "top_p"})
 _TOOLS = frozenset({"tools", "tool_choice"})
 _MOST = _BASE | _TOOLS | {"output"}
+_UNSTOPPED = _MOST - {"stop_sequences"}
 _CLAUDE = _MOST | {"parallel_tool_calls", "reasoning", "top_k"}
 _FIXED = {"temperature", "top_p", "top_k"}
 _THREE = ("low", "medium", "high")
@@ -45,6 +46,7 @@ class Model:
         prefill: whether it goes on with an answer that was begun for it, as long as it does
             not think and is bound to no schema.
         system_inside: whether a system message may stand between others.
+        signs: whether it signs what it thinks; only then it may be shown signed thoughts.
         media: what it takes in messages besides text; `None`: nobody knows.
         counts: whether the host counts tokens for it.
         embeds: whether it gives vectors, and nothing else.
@@ -63,6 +65,7 @@ class Model:
     forced_tools: bool = True
     prefill: bool = False
     system_inside: bool = False
+    signs: bool = False
     media: frozenset[Media] | None = frozenset()
     counts: bool = False
     embeds: bool = False
@@ -93,6 +96,7 @@ _NEWEST = Model(
     thinking=("adaptive",),
     efforts=(*_THREE, "xhigh", "max"),
     system_inside=True,
+    signs=True,
     media=_SEEN,
     counts=True,
     input_limit=1_000_000,
@@ -105,6 +109,7 @@ _OLDER = Model(
     thinking=("budget",),
     one_sampler=True,
     prefill=True,
+    signs=True,
     media=_SEEN,
     counts=True,
     input_limit=200_000,
@@ -176,13 +181,14 @@ MODELS: tuple[Model, ...] = (
         parameters=_NOVA.parameters | {"reasoning"},
         thinking=("effort",),
         efforts=_THREE,
+        signs=True,
     ),
     _NOVA,
     attrs.evolve(_NOVA, pattern="nova-micro", media=frozenset()),
     Model(
         pattern=r"openai\.gpt-oss",
         dialect="gpt-oss",
-        parameters=_MOST | {"reasoning"},
+        parameters=_UNSTOPPED | {"reasoning"},
         thinking=("effort",),
         efforts=_THREE,
         always_thinks=True,
@@ -193,11 +199,14 @@ MODELS: tuple[Model, ...] = (
         parameters=_MOST | {"reasoning"},
         thinking=("effort",),
         efforts=("none", "minimal", *_THREE, "xhigh"),
+        signs=True,
         media=None,
         known=False,
     ),
+    Model(pattern="deepseek", parameters=_MOST, prefill=True, media=None, known=False),
+    Model(pattern="qwen", parameters=_UNSTOPPED, prefill=True, media=None, known=False),
     # Another host's model, or the ARN of a profile that says nothing of it.
-    Model(pattern="", parameters=_MOST, prefill=True, media=None, known=False),
+    Model(pattern="", parameters=_MOST, prefill=True, signs=True, media=None, known=False),
 )
 
 

@@ -102,13 +102,19 @@ class Blocks:
         return {"arguments": part.arguments}
 
     def _result(self, part: ToolResultPart) -> Json:
+        media = [one.media_type for one in part.content if isinstance(one, MediaPart)]
+        if any(one.startswith("audio/") for one in media):
+            raise UnsupportedFeature(
+                "the result of a tool takes no sound on this wire: show it in a user's message"
+            )
         content = [
             self.of(one, "tool result")
             for one in part.content
             if not (isinstance(one, TextPart) and not one.text.strip())
         ]
-        status = "error" if part.is_error else "success"
-        told = {"toolUseId": _id(part.call_id), "content": content, "status": status}
+        told: Json = {"toolUseId": _id(part.call_id), "content": content}
+        if part.is_error:  # that it went well need not be said, and some models refuse the field
+            told["status"] = "error"
         return {"toolResult": told | own(part.extra)}
 
     def _opaque(self, part: OpaquePart) -> Json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from importlib.metadata import version
@@ -28,7 +27,7 @@ from llmmw.wire import (
     guarded,
     spare,
 )
-from llmmw_bedrock._account import address, key_of, region_for, signer
+from llmmw_bedrock._account import address, key_of, named_address, region_for, signer
 from llmmw_bedrock._administration import BedrockBatches, BedrockModels
 from llmmw_bedrock._answer import Answer
 from llmmw_bedrock._credentials import Credentials
@@ -60,12 +59,12 @@ class Bedrock(Provider):
         secret_access_key: the key to it, in the forms of `api_key`.
         session_token: goes with keys that are good for a time only, in the forms of `api_key`.
         profile: which profile of the AWS files to take. Default: `AWS_PROFILE`, else `default`.
-        region: as `us-east-1`. Default: `AWS_REGION`, `AWS_DEFAULT_REGION`, that of the address,
+        region: as `us-east-1`. Default: that of the address, `AWS_REGION`, `AWS_DEFAULT_REGION`,
             that of the profile.
-        base_url: where models are asked. Default: `AWS_ENDPOINT_URL_BEDROCK_RUNTIME`, else
-            `https://bedrock-runtime.{region}.amazonaws.com`.
-        control_url: where models and batches are listed. Default: `AWS_ENDPOINT_URL_BEDROCK`, else
-            `https://bedrock.{region}.amazonaws.com`.
+        base_url: where models are asked. Default: `AWS_ENDPOINT_URL_BEDROCK_RUNTIME`,
+            `AWS_ENDPOINT_URL`, else `https://bedrock-runtime.{region}.amazonaws.com`.
+        control_url: where models and batches are listed. Default: `AWS_ENDPOINT_URL_BEDROCK`,
+            `AWS_ENDPOINT_URL`, else `https://bedrock.{region}.amazonaws.com`.
         headers: further headers of each request.
         http: an `httpx.AsyncClient` to use instead of one of its own, for a proxy or a
             certificate of yours; it stays open.
@@ -100,7 +99,7 @@ class Bedrock(Provider):
         else:
             self.api_key = key.source
         self.headers = guarded(self.headers)
-        self.base_url = self.base_url or os.environ.get("AWS_ENDPOINT_URL_BEDROCK_RUNTIME")
+        self.base_url = self.base_url or named_address("bedrock-runtime")
         region = self.region = region_for(self.region, self.base_url, key)
         agent = {"User-Agent": f"llmmw-bedrock/{version('llmmw-bedrock')}"}
         self._http = Http(

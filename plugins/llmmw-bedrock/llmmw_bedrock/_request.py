@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from llmmw import CountTokens, Generate, JsonSchema, Request
-from llmmw.wire import Losses, dumps
+from llmmw.wire import Losses, closed_schema, dumps
 from llmmw_bedrock._messages import conversation_of
 from llmmw_bedrock._models import Model
-from llmmw_bedrock._schema import closed_schema
 from llmmw_bedrock._thinking import thinking_of
 from llmmw_bedrock._tools import declared, tools_of, used
 from llmmw_bedrock._values import merged

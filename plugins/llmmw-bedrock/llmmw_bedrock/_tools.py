@@ -126,6 +126,7 @@ def used(messages: Sequence[Message]) -> list[Json]:
     """The tools that messages have calls of, in name only."""
     parts = [part for message in messages for part in message.parts]
     calls = [part for part in parts if isinstance(part, (ToolCallPart, ToolResultPart))]
-    names = dict.fromkeys(part.name or "tool" for part in calls if not part.server)
+    told = [part.name for part in calls if not part.server]
+    names = dict.fromkeys([name for name in told if name] or ["tool"] * bool(told))
     schema = {"json": {"type": "object"}}
     return [{"toolSpec": {"name": name, "inputSchema": schema}} for name in names]

@@ -384,3 +384,95 @@ async def test_credentials_as_options_of_a_client(wire):
             assert (await client.ask("hi")).text == "x"
             assert wire.secret not in repr(client)
     assert proven(server.requests[0], server, AwsCredentials(wire.id, Secret(wire.secret)))
+
+
+@pytest.mark.parametrize(
+    ("address", "region"),
+    [
+        ("https://bedrock-runtime.us-west-2.amazonaws.com", "us-west-2"),
+        ("https://vpce-0ab-1cd.bedrock-runtime.ap-southeast-2.vpce.amazonaws.com", "ap-southeast-2"),
+        ("https://bedrock-runtime.us-gov-east-1.api.aws", "us-gov-east-1"),
+        ("https://bedrock-proxy.example.com", "eu-west-1"),
+        ("http://127.0.0.1:4566", "eu-west-1"),
+    ],
+)
+def test_an_address_takes_signatures_of_its_own_region_alone(wire, monkeypatch, address, region):
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    assert wire.signing(address, region=None).region == region
+    assert wire.signing(address, region="il-central-1").region == "il-central-1"
+
+
+def test_parts_of_aws_that_stand_apart_and_an_address_for_all_services(wire, monkeypatch):
+    europe = wire.provider("", region="eusc-de-east-1")
+    assert europe._http.base_url == "https://bedrock-runtime.eusc-de-east-1.amazonaws.eu"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
+    local = wire.provider("")
+    assert {local._http.base_url, local.models.http.base_url} == {"http://127.0.0.1:4566"}
+    monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK", "https://b.example")
+    local = wire.provider("")
+    assert local._http.base_url == "http://127.0.0.1:4566"
+    assert local.models.http.base_url == "https://b.example"
+
+
+@pytest.mark.parametrize("space", ["\n", " ", "\r\n"])
+async def test_white_space_around_credentials_is_no_part_of_them(wire, monkeypatch, space):
+    given = AwsCredentials(wire.id, Secret(wire.secret), Secret(wire.token))
+    keys = {"ACCESS_KEY_ID": wire.id, "SECRET_ACCESS_KEY": wire.secret, "SESSION_TOKEN": wire.token}
+    options = {"session_token": wire.token + space, "secret_access_key": wire.secret + space}
+    received, server = await sent(wire, access_key_id=wire.id + space, **options)
+    assert proven(received, server, given)
+    for name, told in keys.items():
+        monkeypatch.setenv(f"AWS_{name}", told + space)
+    received, server = await sent(wire, api_key=None)
+    assert proven(received, server, given)
+
+
+@pytest.mark.parametrize("name", ["AKID\nX", "", "AK ID"])
+@pytest.mark.parametrize("chain", [False, True])
+async def test_credentials_that_are_not_whole_go_nowhere(wire, monkeypatch, tmp_path, name, chain):
+    if chain:
+        script = tmp_path / "tell.py"
+        told = {"Version": 1, "AccessKeyId": name, "SecretAccessKey": wire.secret}
+        script.write_text(f"print({json.dumps(json.dumps(told))})\n")
+        profile_files(tmp_path, work={"credential_process": f"{sys.executable} {script}"})
+        options = {"profile": "work"}
+    else:
+        options = {"access_key_id": name, "secret_access_key": wire.secret}
+    async with wire.client(good(wire), **options) as (client, server):
+        with pytest.raises(AuthenticationFailed, match="were they copied wholly") as caught:
+            await client.ask("hi")
+    assert server.requests == []
+    told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    text = "".join(line for line in told.format() if "test_account.py" not in line)
+    assert wire.secret not in text
+
+
+@pytest.mark.parametrize("minutes", [47, 52])  # new ones are due soon; or nobody may go without
+async def test_a_hundred_calls_at_once_renew_once(wire, monkeypatch, minutes):
+    asked = []
+
+    async def answer(received):
+        asked.append(received)
+        return handed_out(wire, len(asked), 60 if len(asked) == 1 else 600)
+
+    async with open_server(answer) as container:
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", container.url + "/keys")
+        key = Credentials()
+        told = []
+
+        async def look():
+            told.append(credentials_in(await key.get()).access_key_id)
+
+        async def storm():
+            async with trio.open_nursery() as nursery:
+                for _ in range(100):
+                    nursery.start_soon(look)
+
+        await storm()
+        assert (set(told), len(asked)) == ({"AKID1"}, 1)
+        then = datetime.now(UTC) + timedelta(minutes=minutes)
+        monkeypatch.setattr(key._found, "_time_fetcher", lambda: then)
+        monkeypatch.setattr("llmmw_bedrock._credentials._PATIENCE", 60)
+        await storm()
+        await look()
+        assert (told[-1], len(told), len(asked)) == ("AKID2", 201, 2)

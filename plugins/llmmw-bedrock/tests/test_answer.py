@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 
 import pytest
+from llmmw_bedrock import _blocks
+from llmmw_bedrock._answer import Answer
 
 from llmmw import Citation, MediaPart, OpaquePart, ReasoningPart, TextPart, ToolCallPart
 
@@ -153,6 +155,21 @@ async def test_an_image(wire):
     pieces = [{"image": {"source": {"bytes": one}}} for one in cut]
     told = await both(wire, [block], *wire.block(0, *pieces, start={"image": {"format": "png"}}))
     assert told.parts == (MediaPart(media_type="image/png", data=b"12345678"),)
+
+
+def test_an_image_in_many_pieces_is_put_together_once(monkeypatch):
+    """Else the work would grow with the square of them."""
+    joined = []
+    real = _blocks._joined
+    monkeypatch.setattr(_blocks, "_joined", lambda told: joined.append(len(told)) or real(told))
+    answer = Answer("bedrock", "m")
+    place = {"contentBlockIndex": 0}
+    answer.take("contentBlockStart", place | {"start": {"image": {"format": "png"}}})
+    for _ in range(500):
+        answer.take("contentBlockDelta", place | {"delta": {"image": {"source": {"bytes": "MTIz"}}}})
+    answer.take("contentBlockStop", place)
+    (part,) = answer.response().parts
+    assert (part.data, joined) == (b"123" * 500, [500])
 
 
 @pytest.mark.parametrize(

@@ -93,3 +93,13 @@ async def test_a_schema_binds_the_answer_by_itself_or_by_a_tool(wire, model, nat
         assert ("toolConfig" not in server.requests[0].json()) is native
     assert told.value == {"a": "b"}
     assert told.finish.reason == "stop"
+
+
+@pytest.mark.parametrize("model", ["openai.gpt-oss-120b-1:0", "qwen.qwen3-32b-v1:0"])
+async def test_models_that_refuse_stop_sequences(wire, model):
+    async with wire.client(wire.whole(wire.message("x")), model=model) as (client, server):
+        with pytest.raises(UnsupportedFeature, match="stop_sequences"):
+            await client.ask("hi", stop_sequences=["x"])
+        await client.ask("hi", stop_sequences=["x"], unsupported="drop")
+    (received,) = server.requests
+    assert "inferenceConfig" not in received.json()

@@ -160,7 +160,6 @@ def test_calls_and_results(wire):
                     {"text": "ok"},
                     {"image": {"format": "png", "source": {"bytes": DATA}}},
                 ],
-                "status": "success",
             }
         },
         {"toolResult": {"toolUseId": ids[1], "content": [{"text": "no"}], "status": "error"}},
@@ -194,6 +193,42 @@ def test_thoughts_go_back_to_who_signed_them(wire):
         {"text": "x"},
     ]
     assert notes == ["bedrock is not shown reasoning that it did not sign: left out"]
+
+
+@pytest.mark.parametrize(
+    ("model", "shown"),
+    [
+        ("us.anthropic.claude-opus-4-8", True),
+        ("us.amazon.nova-2-lite-v1:0", True),
+        ("arn:aws:bedrock:us-east-1:1:application-inference-profile/ab12", True),
+        ("openai.gpt-oss-120b-1:0", False),
+        ("us.deepseek.r1-v1:0", False),
+        ("qwen.qwen3-32b-v1:0", False),
+        ("amazon.nova-lite-v1:0", False),
+    ],
+)
+def test_a_model_that_signs_nothing_is_not_shown_the_signed_thoughts_of_another(wire, model, shown):
+    notes = []
+    thought = ReasoningPart("of Claude", signature="s")
+    told = content(wire, thought, TextPart("x"), role="assistant", model=model, notes=notes)
+    assert [next(iter(block)) for block in told] == ["reasoningContent"] * shown + ["text"]
+    assert len(notes) == (not shown)
+
+
+def test_only_tools_that_were_called_are_declared_in_name(wire):
+    call = Message("assistant", (ToolCallPart(id="t", name="f", arguments="{}"),))
+    result = Message("user", (ToolResultPart(call_id="t", content="ok"),))
+    for messages, names in ((["hi", call, result], ["f"]), (["hi", result], ["tool"])):
+        told = wire.body(messages, notes=[])["toolConfig"]["tools"]
+        assert [one["toolSpec"]["name"] for one in told] == names
+
+
+def test_a_result_of_a_tool_takes_no_sound(wire):
+    call = ToolCallPart(id="t", name="f", arguments="{}")
+    sound = MediaPart(media_type="audio/wav", data=b"1234")
+    result = Message("user", (ToolResultPart(call_id="t", content=(sound,)),))
+    with pytest.raises(UnsupportedFeature, match="takes no sound"):
+        turns(wire, "hi", Message("assistant", (call,)), result)
 
 
 def test_blocks_of_this_host_and_of_others(wire):
@@ -245,3 +280,13 @@ def test_fields_of_a_message_and_names(wire):
     (turn,) = wire.body([message], notes=notes)["messages"]
     assert turn["later"] == 1
     assert notes == ["bedrock does not tell the model the name of a message"]
+
+
+def test_fields_of_a_system_message_have_no_place(wire):
+    messages = [Message("system", "s", extra={"bedrock": {"later": 1}}), "hi"]
+    with pytest.raises(UnsupportedFeature, match="fields of a system message"):
+        wire.body(messages)
+    notes = []
+    body = wire.body(messages, notes=notes, unsupported="drop")
+    assert body["system"] == [{"text": "s"}]
+    assert len(notes) == 1

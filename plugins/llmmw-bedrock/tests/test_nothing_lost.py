@@ -59,6 +59,7 @@ NAMES = [
     *("anthropic.claude-3-haiku-20240307-v1:0", "anthropic.claude-v2:1", "anthropic.claude-next"),
     *("us.amazon.nova-2-lite-v1:0", "amazon.nova-pro-v1:0", "amazon.nova-micro-v1:0"),
     *("openai.gpt-oss-20b-1:0", "openai.gpt-5.2", "meta.llama3-3-70b-instruct-v1:0"),
+    *("us.deepseek.r1-v1:0", "qwen.qwen3-32b-v1:0"),
 ]
 VECTORS = ["amazon.titan-embed-text-v2:0", "cohere.embed-v4:0", "amazon.nova-2-embeddings-v1:0"]
 

@@ -19,14 +19,15 @@ from llmmw.plugin import ResponseBuilder
 from llmmw_cohere._logprobs import logprobs_of, shared
 from llmmw_cohere._messages import PLAN
 from llmmw_cohere._usage import finish_of, usage_of
-from llmmw_cohere._values import NAME, listed, objects, own, text
+from llmmw_cohere._values import NAME, listed, number, objects, own, text
 
 __all__ = ["Answer"]
 
 Json = Mapping[str, Any]
 
 _SILENT = ("content-end", "tool-call-end", "citation-end", "ping")
-_READ = {"id", "type", "index", "delta", "message", "finish_reason", "usage"}
+_READ = {"id", "message", "finish_reason", "usage", "logprobs"}
+_READ_OF_AN_EVENT = {"id", "type", "index", "delta", "logprobs"}
 _READ_OF_A_BLOCK = {"type", "text", "thinking"}
 _READ_OF_A_MESSAGE = {"role", "content", PLAN, "tool_calls", "citations"}
 _IN_TEXT = ("TEXT_CONTENT", None)
@@ -46,13 +47,17 @@ class Answer:
     price: Price | None = None
     complete: bool = attrs.field(default=False, init=False)
     """Whether the host has said that the answer ends."""
-    error: str = attrs.field(default="", init=False)
+    error: Any = attrs.field(default=None, init=False)
     """What went wrong while it was written, if the host said so."""
     _block: object = attrs.field(default=None, init=False)
     """The place of the content that is told, or what is told in its stead."""
     _is_text: bool = attrs.field(default=False, init=False)
     """Whether a text is told, which can be cited."""
+    _is_odd: bool = attrs.field(default=False, init=False)
+    """Whether content of a kind is told that nobody knows."""
     _calls: dict[int | None, int] = attrs.field(factory=dict, init=False)
+    _held: dict[int, str] = attrs.field(factory=dict, init=False)
+    """By call, the begin of arguments that may become `null`, which says that there are none."""
     _count: int = attrs.field(default=0, init=False)
     _reason: Any = attrs.field(default=None, init=False)
     _usage: Json = attrs.field(factory=dict, init=False)
@@ -68,6 +73,7 @@ class Answer:
         message = own(own(event.get("delta")).get("message"))
         hear = _EVENTS.get(kind)
         if hear is not None:
+            self._keep(event, _READ_OF_AN_EVENT)
             await hear(self, event, message)
         elif kind not in _SILENT:
             self._rows.setdefault("events", []).append(dict(event))
@@ -80,11 +86,14 @@ class Answer:
         """
         if not isinstance(told.get("message"), dict):
             raise ProtocolError("the host answered without any message")
+        self._keep(told, _READ)
         for event in _events_of(told):
             await self.take(event)
 
     async def finish(self, **fields: Any) -> Generation:
         """The response; `fields` are further ones of it."""
+        for key, begun in self._held.items():
+            await self.builder.tool_call(key, arguments="" if begun.strip() == "null" else begun)
         return await self.builder.finish(
             finish_of(self._reason, calls=self._count > 0),
             usage=usage_of(self._usage, self.price) if self._usage else None,
@@ -94,7 +103,6 @@ class Answer:
 
     async def _start(self, event: Json, message: Json) -> None:
         await self.builder.start(id=text(event.get("id")) or None)
-        self._keep(event, _READ)
         self._keep(message, _READ_OF_A_MESSAGE)
 
     async def _content_start(self, event: Json, message: Json) -> None:
@@ -104,6 +112,7 @@ class Answer:
         if kind in {"text", "thinking", ""}:
             await self._content(event, message)
         else:
+            self._is_odd = True
             await self.builder.part(OpaquePart(provider=NAME, type=kind, data=dict(content)))
 
     async def _content(self, event: Json, message: Json) -> None:
@@ -113,6 +122,9 @@ class Answer:
         place = _place(event)
         if place != self._block and (place is not None or self._block == PLAN):
             await self._next(place)  # without a place it goes on
+        if self._is_odd:
+            self._rows.setdefault("events", []).append(dict(event))
+            return
         thought = text(content.get("thinking"))
         await self.builder.reasoning(thought)
         rows = event.get("logprobs")
@@ -130,7 +142,7 @@ class Answer:
     async def _next(self, block: object) -> None:
         """What follows is a part of its own."""
         await self.builder.end_part()
-        self._block, self._is_text, self._more = block, False, {}
+        self._block, self._is_text, self._is_odd, self._more = block, False, False, {}
 
     async def _plan(self, event: Json, message: Json) -> None:
         """What the model is going to do with its tools: no answer, but thinking in the open."""
@@ -146,24 +158,35 @@ class Answer:
         for call in objects(message.get("tool_calls")):
             key = self._calls[_place(event)] = self._count
             self._count += 1
-            self._block, self._is_text = None, False
+            await self._next(None)
             function = own(call.get("function"))
             extra = {k: one for k, one in call.items() if k not in {"id", "type", "function"}}
             await self.builder.tool_call(
                 key,
                 id=text(call.get("id")) or f"call_{uuid.uuid4().hex[:24]}",
                 name=text(function.get("name")),
-                arguments=_arguments(function),
                 extra={NAME: extra} if extra else {},
             )
+            self._held[key] = ""
+            await self._argue(key, function)
 
     async def _call_piece(self, event: Json, message: Json) -> None:
-        key = self._calls.get(_place(event), self._count - 1)
+        place = _place(event)
+        if place not in self._calls and (self._count == 0 or None not in {place, *self._calls}):
+            await self._call_start(event, message)  # whose begin got lost
+            return
+        key = self._calls.get(place, self._count - 1)
         for call in objects(message.get("tool_calls")):
-            if key < 0:
-                await self._call_start(event, message)
-                return
-            await self.builder.tool_call(key, arguments=_arguments(own(call.get("function"))))
+            await self._argue(key, own(call.get("function")))
+
+    async def _argue(self, key: int, function: Json) -> None:
+        """A piece of a call's arguments. A `null` within them is none of their end."""
+        said = self._held.pop(key, None)
+        told = (said or "") + _arguments(function)
+        if said is not None and "null".startswith(told.strip()):
+            self._held[key] = told
+        else:
+            await self.builder.tool_call(key, arguments=told)
 
     async def _cite(self, event: Json, message: Json) -> None:
         """Where a piece of the text has its content from. What is said of the plan or the thinking,
@@ -179,10 +202,9 @@ class Answer:
     async def _end(self, event: Json, message: Json) -> None:
         delta = own(event.get("delta"))
         self.complete = True
-        self.error = text(delta.get("error"))
+        self.error = delta.get("error")
         self._reason = delta.get("finish_reason")
         self._usage = own(delta.get("usage"))
-        self._keep(event, _READ)
         self._keep(delta, {"error", "finish_reason", "usage", "message"})
 
     def _keep(self, told: Json, read: set[str]) -> None:
@@ -191,8 +213,7 @@ class Answer:
 
 
 def _place(event: Json) -> int | None:
-    index = event.get("index")
-    return index if type(index) is int else None
+    return number(event.get("index"))
 
 
 _EVENTS: Mapping[str, Callable[[Answer, Json, Json], Awaitable[None]]] = {
@@ -210,8 +231,7 @@ _EVENTS: Mapping[str, Callable[[Answer, Json, Json], Awaitable[None]]] = {
 def _events_of(told: Json) -> Iterator[Json]:
     """The events that would tell an answer."""
     message = told["message"]
-    beside = {k: one for k, one in told.items() if k not in _READ | {"logprobs"}}
-    yield {"type": "message-start", "id": told.get("id"), "delta": {"message": message}, **beside}
+    yield {"type": "message-start", "id": told.get("id"), "delta": {"message": message}}
     content = message.get("content")
     content = [{"type": "text", "text": content}] if isinstance(content, str) else objects(content)
     texts = [text(one.get("text")) or text(one.get("thinking")) for one in content]
@@ -252,22 +272,30 @@ def _citation(told: Json) -> Citation:
     wants that back."""
     source = next(iter(objects(told.get("sources"))), {})
     found = own(source.get("document")) or own(source.get("tool_output"))
-    start, end = told.get("start"), told.get("end")
+    start, end = _span(told)
     return Citation(
         url=text(found.get("url")) or None,
         title=text(found.get("title")) or None,
         text=text(told.get("text")) or None,
-        start=start if type(start) is int else None,
-        end=end if type(end) is int else None,
+        start=start,
+        end=end,
         extra={NAME: dict(told)},
     )
 
 
+def _span(told: Json) -> tuple[int | None, int | None]:
+    """Where a citation begins and ends; nothing of what can't be."""
+    start, end = (one if type(one) is int else None for one in (told.get("start"), told.get("end")))
+    if (start or 0) < 0 or (end is not None and end < (start or 0)):
+        return None, None
+    return start, end
+
+
 def _arguments(function: Json) -> str:
-    """The text of arguments; `null` says that there are none."""
+    """The text of arguments."""
     told = function.get("arguments")
     if isinstance(told, str):
-        return "" if told == "null" else told
+        return told
     if not isinstance(told, dict):
         return ""
     try:

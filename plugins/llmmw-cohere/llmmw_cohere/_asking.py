@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from llmmw import Usage
+from llmmw import Price, Usage
 from llmmw.errors import LLMError
 from llmmw.wire import Losses, Reply
 from llmmw_cohere._usage import meta_usage, sum_of
@@ -34,10 +34,12 @@ class Asking:
     Args:
         losses: takes warnings.
         post: sends a body to a path of the host.
+        price: what the model costs, where that is known.
     """
 
     losses: Losses
     post: Callable[[str, Json], AbstractAsyncContextManager[Reply]]
+    price: Price | None = None
     _used: list[Usage] = attrs.field(factory=list, init=False)
     _facts: dict[str, Any] = attrs.field(factory=dict, init=False)
 
@@ -55,7 +57,7 @@ class Asking:
                 error.processed = True  # what went before is billed
             raise
         note_warnings(reply, told.get("meta"), self.losses)
-        usage = meta_usage(told.get("meta"))
+        usage = meta_usage(told.get("meta"), self.price)
         self._used += [] if usage is None else [usage]
         self._facts = {
             "id": text(told.get("id")) or None,

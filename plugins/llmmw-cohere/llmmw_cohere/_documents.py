@@ -13,7 +13,7 @@ __all__ = ["document_of", "image_of", "is_image"]
 
 Json = dict[str, Any]
 
-_TEXTS = {"application/json", "application/xml", "application/x-yaml", "application/x-ndjson"}
+_TEXTS = ("text/", *(f"application/{one}" for one in ("json", "xml", "yaml", "x-yaml", "x-ndjson")))
 
 
 def is_image(part: MediaPart) -> bool:
@@ -43,9 +43,7 @@ def document_of(part: MediaPart) -> Json:
         UnsupportedFeature: if it is no text that came along.
     """
     try:
-        if part.data is not None and (
-            part.media_type.startswith("text/") or part.media_type in _TEXTS
-        ):
+        if part.data is not None and part.media_type.lower().startswith(_TEXTS):
             data = {"text": part.data.decode()}
             if part.filename:
                 data["title"] = part.filename

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
-from urllib.parse import quote
+from collections.abc import Mapping
+from typing import Any
 
 import attrs
 
@@ -19,39 +18,19 @@ from llmmw.plugin import (
     Page,
 )
 from llmmw.wire import Http, dumps
-from llmmw_cohere._values import number, object_in, objects, own, seconds, text
+from llmmw_cohere._pages import page_of, place_of, thing_in
+from llmmw_cohere._values import number, own, real, seconds, text
 
-__all__ = ["CohereFineTunes", "CohereModels", "page_of"]
+__all__ = ["CohereFineTunes", "CohereModels"]
 
-T = TypeVar("T")
 Json = Mapping[str, Any]
 
 _PATH = "/v1/finetuning/finetuned-models"
-_PAGE = "100"
 _TRAINED = ("READY", "PAUSED", "TEMPORARILY_OFFLINE")
 """It answers, or would once it is awake."""
 _ENDED = (*_TRAINED, "FAILED", "DELETED")
 _SUFFIX = "-ft"
 """What the name of a trained model has behind its id."""
-
-
-async def page_of(
-    http: Http, path: str, field: str, after: str | None, row: Callable[[Json], T]
-) -> Page[T]:
-    """A page of a list.
-
-    Args:
-        http: the way to the host.
-        path: of the list.
-        field: what the rows are called.
-        after: what the page before has told.
-        row: makes a row.
-    """
-    query = {"page_size": _PAGE} | ({} if after is None else {"page_token": after})
-    async with http.get(path, query) as reply:
-        told = object_in(reply, await reply.read())
-    rows = [row(one) for one in objects(told.get(field))]
-    return Page(rows, text(told.get("next_page_token")) or None)
 
 
 @attrs.frozen(kw_only=True)
@@ -66,15 +45,13 @@ class CohereModels(Models):
 
     async def get(self, id: str) -> ModelInfo:
         """What is known of a model."""
-        async with self.http.get(f"/v1/models/{quote(id, safe='')}") as reply:
-            return self._info(object_in(reply, await reply.read()))
+        async with self.http.get(place_of("/v1/models", id)) as reply:
+            return self._info(await thing_in(reply, id="name"))
 
     async def update(self, id: str, fields: Json) -> ModelInfo:
         """Change the `name` or the `settings` of a fine-tuned model."""
-        tune = id.removesuffix(_SUFFIX)
-        path = f"{_PATH}/{quote(tune, safe='')}"
-        async with self.http.request("PATCH", path, dumps(dict(fields))) as reply:
-            told = own(object_in(reply, await reply.read()).get("finetuned_model"))
+        async with self.http.request("PATCH", _place(id), dumps(dict(fields))) as reply:
+            told = await thing_in(reply, "finetuned_model")
         status = text(told.get("status")).removeprefix("STATUS_")
         return ModelInfo(
             id=id,
@@ -117,12 +94,12 @@ class CohereFineTunes(FineTunes):
                 to chat with; `hyperparameters`; `suffix`, its name; and `settings`, merged last.
         """
         async with self.http.post(_PATH, dumps(_tune_of(fields))) as reply:
-            return self._info(object_in(reply, await reply.read()).get("finetuned_model"))
+            return self._info(await thing_in(reply, "finetuned_model"))
 
     async def get(self, id: str) -> FineTuneInfo:
         """How far it is."""
         async with self.http.get(_place(id)) as reply:
-            return self._info(object_in(reply, await reply.read()).get("finetuned_model"))
+            return self._info(await thing_in(reply, "finetuned_model"))
 
     async def list(self, after: str | None = None) -> Page[FineTuneInfo]:
         """Fine-tunes, a page of them."""
@@ -145,12 +122,11 @@ class CohereFineTunes(FineTunes):
         path = f"{_place(id)}/training-step-metrics"
         return await page_of(self.http, path, "step_metrics", after, _checkpoint)
 
-    def _info(self, told: Any) -> FineTuneInfo:
-        found = own(told)
-        settings = own(found.get("settings"))
+    def _info(self, told: Json) -> FineTuneInfo:
+        settings = own(told.get("settings"))
         base = own(settings.get("base_model"))
-        status = text(found.get("status")).removeprefix("STATUS_")
-        id_ = text(found.get("id"))
+        status = text(told.get("status")).removeprefix("STATUS_")
+        id_ = text(told.get("id"))
         trained = status in _TRAINED
         return FineTuneInfo(
             id=id_,
@@ -161,15 +137,15 @@ class CohereFineTunes(FineTunes):
             model=text(base.get("name")) or text(base.get("base_type")),
             fine_tuned_model=f"{id_}{_SUFFIX}" if trained and id_ else None,
             training_file=text(settings.get("dataset_id")),
-            created=seconds(found.get("created_at")),
-            finished=seconds(found.get("completed_at")),
+            created=seconds(told.get("created_at")),
+            finished=seconds(told.get("completed_at")),
             hyperparameters=dict(own(settings.get("hyperparameters"))),
-            raw=dict(found),
+            raw=dict(told),
         )
 
 
 def _place(id: str) -> str:
-    return f"{_PATH}/{quote(id.removesuffix(_SUFFIX), safe='')}"
+    return place_of(_PATH, id.removesuffix(_SUFFIX))
 
 
 async def _delete(http: Http, id: str) -> None:
@@ -181,13 +157,13 @@ def _tune_of(fields: Json) -> dict[str, Any]:
     """The host's form of what is asked.
 
     Raises:
-        BadRequest: without a dataset to train on.
+        BadRequest: without a dataset to train on, or with numbers or settings that are no object.
         UnsupportedFeature: for what has no place there.
     """
     told = dict(fields)
     model, dataset = text(told.pop("model", "")), text(told.pop("training_file", ""))
     name = text(told.pop("suffix", "")) or text(told.get("name")) or "llmmw"
-    given, numbers = own(told.pop("settings", None)), told.pop("hyperparameters", None)
+    given, numbers = _object(told, "settings"), _object(told, "hyperparameters")
     lost = [one for one in ("validation_file", "metadata") if told.pop(one, None)]
     if lost:
         raise UnsupportedFeature(
@@ -199,8 +175,16 @@ def _tune_of(fields: Json) -> dict[str, Any]:
     kind = {"base_type": model} if model.startswith("BASE_TYPE_") else {"name": model}
     settings: dict[str, Any] = {"base_model": {"base_type": "BASE_TYPE_CHAT"} | kind}
     settings |= {"dataset_id": dataset} if dataset else {}
-    settings |= {"hyperparameters": dict(numbers)} if isinstance(numbers, Mapping) else {}
-    return {**told, "name": name, "settings": settings | dict(given)}
+    if numbers:
+        given["hyperparameters"] = numbers | _object(given, "hyperparameters")
+    return {**told, "name": name, "settings": settings | given}
+
+
+def _object(told: dict[str, Any], name: str) -> dict[str, Any]:
+    found = told.pop(name, None)
+    if not isinstance(found, Mapping | None):
+        raise BadRequest(f"{name}={found!r}: expected an object")
+    return dict(found or {})
 
 
 def _event(told: Json) -> FineTuneEvent:
@@ -213,11 +197,11 @@ def _event(told: Json) -> FineTuneEvent:
 
 def _checkpoint(told: Json) -> Checkpoint:
     step = number(told.get("step_number"))
-    measured = own(told.get("metrics")).items()
+    measured = ((name, real(one)) for name, one in own(told.get("metrics")).items())
     return Checkpoint(
         id="" if step is None else str(step),
         step=step,
-        metrics={name: float(one) for name, one in measured if type(one) in {int, float}},
+        metrics={name: one for name, one in measured if one is not None},
         created=seconds(told.get("created_at")),
         raw=dict(told),
     )

@@ -83,6 +83,8 @@ class _Conversation:
         """The host wants one system message, and that first: others are said by a user."""
         if not self.told:
             self._say({"role": "system", "content": content}, message)
+        elif not content:
+            return  # it says nothing
         elif self.told[-1]["role"] == "system":
             before = self.told[-1]
             before["content"] = [*_blocks(before["content"]), _text("\n\n"), *content]
@@ -225,7 +227,7 @@ class _Conversation:
     def body(self) -> Json:
         """The fields of the request."""
         self._show()
-        if self.told and self.told[-1]["role"] == "assistant":
+        while self.told and self.told[-1]["role"] == "assistant":
             self.losses.drop("an answer that was begun for it")
             self.told.pop()
         if not self.told:

@@ -40,6 +40,7 @@ _ALL = frozenset(
 _PLAIN = _ALL - {"reasoning"}
 _NO_CHOICE = _PLAIN - {"tool_choice"}
 """Of models before Command R7B."""
+_NO_TOOLS = _PLAIN - {"parallel_tool_calls", "tool_choice", "tools"}
 _TEXT: frozenset[Media] = frozenset({"document"})
 _SEEN: frozenset[Media] = frozenset({"document", "image"})
 _OUTPUTS: frozenset[Output] = frozenset({"json", "schema"})
@@ -99,7 +100,13 @@ MODELS: tuple[Model, ...] = (
         output_limit=32 * _K,
     ),
     Model(pattern="command-a-plus", parameters=_ALL, media=_SEEN),
-    Model(pattern="command-a-vision", media=_SEEN, input_limit=128 * _K),
+    Model(
+        pattern="command-a-vision",
+        parameters=_NO_TOOLS,
+        media=_SEEN,
+        input_limit=128 * _K,
+        output_limit=8 * _K,
+    ),
     Model(pattern="command-a-translate"),
     Model(pattern="command-a-03-2025", input_limit=256 * _K),
     Model(pattern="command-r7b", input_limit=128 * _K),

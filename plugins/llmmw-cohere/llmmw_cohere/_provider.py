@@ -20,6 +20,7 @@ from llmmw import (
     Embed,
     Embeddings,
     Generate,
+    Price,
     Request,
     Response,
     Score,
@@ -33,7 +34,8 @@ from llmmw.plugin import Capabilities, Host, Provider, ResponseBuilder
 from llmmw.wire import Http, Key, KeyOption, Losses, Reply, Secret, dumps, guarded
 from llmmw_cohere._answer import Answer
 from llmmw_cohere._asking import Asking, note_warnings
-from llmmw_cohere._datasets import CohereBatches, CohereFiles
+from llmmw_cohere._batches import CohereBatches
+from llmmw_cohere._datasets import CohereFiles
 from llmmw_cohere._errors import ROWS
 from llmmw_cohere._fine_tunes import CohereFineTunes, CohereModels
 from llmmw_cohere._models import model_of
@@ -158,8 +160,7 @@ class Cohere(Provider):
         model = model_of(request.model_name)
         body = body_of(request, model, losses, stream=stream, extra=self._names)
         builder = ResponseBuilder(call, self.name, request.model_name)
-        price = None if self._host is None else self._host.price(request.model)
-        answer = Answer(builder, price)
+        answer = Answer(builder, self._price(request))
         try:
             async with self._post(call, "/v2/chat", body, stream=stream) as reply:
                 await read_chat(reply, answer)
@@ -227,7 +228,11 @@ class Cohere(Provider):
         return Detokenized(text=told["text"], **asking.fields)
 
     def _asking(self, call: Call) -> Asking:
-        return Asking(Losses(call.request, self.name), functools.partial(self._post, call))
+        losses = Losses(call.request, self.name)
+        return Asking(losses, functools.partial(self._post, call), self._price(call.request))
+
+    def _price(self, request: Request) -> Price | None:
+        return None if self._host is None else self._host.price(request.model)
 
     def _body(self, request: Request, **fields: object) -> Json:
         return with_extra({"model": request.model_name, **fields}, request, self._names)

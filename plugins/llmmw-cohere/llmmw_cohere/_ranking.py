@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llmmw import Score
 from llmmw.errors import BadRequest, ProtocolError
 from llmmw_cohere._request import with_extra
-from llmmw_cohere._values import number, objects
+from llmmw_cohere._values import number, objects, real
 
 __all__ = ["MOST_DOCUMENTS", "rank_body", "scores_of"]
 
@@ -54,9 +53,7 @@ def scores_of(told: Mapping[str, Any], count: int) -> list[float]:
 
 
 def _score(told: Any) -> float:
-    try:
-        if isinstance(told, (int, float)) and math.isfinite(told):
-            return float(told)
-    except OverflowError:
-        pass
-    raise ProtocolError(f"the host sent {str(told)[:60]!r} where a score belongs")
+    found = real(told)
+    if found is None:
+        raise ProtocolError(f"the host sent {str(told)[:60]!r} where a score belongs")
+    return found

@@ -36,4 +36,4 @@ async def _take(event: SSEEvent, reply: Reply, answer: Answer) -> None:
     told = object_in(reply, event.data)
     await answer.take(told if "type" in told else {"type": event.event, **told})
     if answer.error:
-        raise reply.error({"message": answer.error})
+        raise reply.error({"error": answer.error})

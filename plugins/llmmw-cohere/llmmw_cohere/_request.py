@@ -64,6 +64,8 @@ def body_of(
     body |= _sampling(request, losses)
     if request.reasoning is not None:
         body |= _thinking(request.reasoning, losses)
+    if isinstance(given.get("documents"), list | tuple):
+        given["documents"] = [*body.get("documents", ()), *given["documents"]]
     return body | given
 
 

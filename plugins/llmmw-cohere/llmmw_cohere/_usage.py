@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-import attrs
-
 from llmmw import Finish, FinishReason, Price, Usage
 from llmmw_cohere._values import number, own
 
 __all__ = ["finish_of", "meta_usage", "sum_of", "usage_of"]
+
+_COUNTS = ("tokens", "billed_units")
 
 
 def usage_of(told: Mapping[str, Any], price: Price | None = None) -> Usage:
@@ -38,9 +38,9 @@ def _cost(billed: Mapping[str, Any], price: Price | None) -> Decimal | None:
     return None if price is None else price.cost(paid)
 
 
-def meta_usage(told: Any) -> Usage | None:
+def meta_usage(told: Any, price: Price | None = None) -> Usage | None:
     """The usage that the `meta` of other answers tells: what has no tokens of its own (a rerank is
-    paid by the search) has none here, and all of it in `raw`."""
+    paid by the search) has none here, and all of it in `raw`. Its cost is that of `usage_of`."""
     meta = own(told)
     billed, tokens = own(meta.get("billed_units")), own(meta.get("tokens"))
     if not billed and not tokens:
@@ -51,6 +51,7 @@ def meta_usage(told: Any) -> Usage | None:
     return Usage(
         input_tokens=known,
         output_tokens=None if known is None else 0,
+        cost=_cost({"output_tokens": 0, **billed}, price),
         raw=dict(meta),
     )
 
@@ -60,7 +61,21 @@ def sum_of(told: Sequence[Usage]) -> Usage | None:
     if len(told) < 2:
         return told[0] if told else None
     known = [one.input_tokens for one in told if one.input_tokens is not None]
-    return attrs.evolve(told[0], input_tokens=sum(known) if known else None, raw=None)
+    costs = [one.cost for one in told if one.cost is not None]
+    return Usage(
+        input_tokens=sum(known) if known else None,
+        output_tokens=0 if known else None,
+        cost=sum(costs, Decimal(0)) if len(costs) == len(told) else None,
+        raw={name: _total([own(own(one.raw).get(name)) for one in told]) for name in _COUNTS},
+    )
+
+
+def _total(told: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Counts of several requests, by their names."""
+    sums: dict[str, int] = {}
+    for name, count in (row for one in told for row in one.items()):
+        sums[name] = sums.get(name, 0) + (number(count) or 0)
+    return sums
 
 
 _REASONS: Mapping[str, FinishReason] = {

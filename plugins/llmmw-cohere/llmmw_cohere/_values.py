@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +18,7 @@ __all__ = [
     "object_in",
     "objects",
     "own",
+    "real",
     "seconds",
     "text",
 ]
@@ -72,13 +74,23 @@ def number(told: Any) -> int | None:
     return int(told)
 
 
+def real(told: Any) -> float | None:
+    """A finite number; `None` for what is none."""
+    try:
+        found = float(told) if type(told) in {int, float} else math.nan
+    except OverflowError:
+        return None
+    return found if math.isfinite(found) else None
+
+
 def seconds(told: Any) -> float | None:
-    """A time since 1970, from RFC 3339."""
+    """A time since 1970, from RFC 3339; hosts write the year 1 for what has not come yet."""
     try:
         when = datetime.fromisoformat(told)
-        return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+        found = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
     except (TypeError, ValueError, OverflowError):
         return None
+    return found if found >= 0 else None
 
 
 def object_in(reply: Reply, data: bytes | str) -> dict[str, Any]:

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llmmw import Embed
-from llmmw.errors import ProtocolError
+from llmmw.errors import BadRequest, ProtocolError
 from llmmw.wire import Losses
 from llmmw_cohere._models import Model
 from llmmw_cohere._request import with_extra
-from llmmw_cohere._values import own
+from llmmw_cohere._values import listed, own
 
 __all__ = ["MOST_INPUTS", "embed_body", "vectors_of"]
 
@@ -23,6 +23,8 @@ Json = dict[str, Any]
 MOST_INPUTS = 96
 """What the host takes at once."""
 
+_INSTEAD = {"images", "inputs"}
+"""What the host embeds in place of texts."""
 _TASKS = {"query": "search_query", "document": "search_document"}
 
 
@@ -40,6 +42,7 @@ def embed_body(
 
     Raises:
         UnsupportedFeature: for a size that the model does not have.
+        BadRequest: for images or mixed inputs that are not one for each text.
     """
     body: Json = {
         "model": request.model_name,
@@ -52,6 +55,13 @@ def embed_body(
     elif request.dimensions is not None:
         body["output_dimension"] = request.dimensions
     given = with_extra({}, request, extra)
+    for name in _INSTEAD & given.keys():
+        if not isinstance(given[name], list | tuple) or len(given[name]) != len(inputs):
+            raise BadRequest(
+                f"extra {name}: each stands for one of the inputs, {MOST_INPUTS} at most, so give "
+                f"a list of {len(inputs)}"
+            )
+        body.pop("texts", None)
     if request.purpose is None and "input_type" not in given:
         losses.note('takes texts for documents to be found: say purpose="query" for a query')
     return body | given
@@ -83,8 +93,8 @@ def vectors_of(told: Mapping[str, Any], asked: Mapping[str, Any]) -> list[list[f
 
 def _vector(told: Any) -> list[float]:
     try:
-        numbers = _unpacked(told) if isinstance(told, str) else [float(number) for number in told]
-        if numbers and math.isfinite(sum(numbers)):
+        numbers = _unpacked(told) if isinstance(told, str) else [float(one) for one in listed(told)]
+        if numbers and all(map(math.isfinite, numbers)):
             return numbers
     except (TypeError, ValueError, OverflowError):
         pass

@@ -2,176 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from email.parser import BytesParser
+import asyncio
+from contextlib import suppress
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
 import trio
-from llmmw_cohere._datasets import CohereBatches
-from llmmw_cohere._fine_tunes import CohereFineTunes
+from llmmw_cohere._batches import CohereBatches
+from llmmw_cohere._fine_tunes import CohereFineTunes, _checkpoint
 
-from llmmw import BatchApi, Client
-from llmmw.errors import BadRequest, NotFound, UnsupportedFeature
-from llmmw.testing import Answer, Received, open_server
+from llmmw import BatchApi, aio, sync
+from llmmw.errors import BadRequest, NotFound, ProtocolError, UnsupportedFeature
 
 pytestmark = pytest.mark.plugins
 
 WHEN = "2026-05-27T00:00:01Z"
 AT = 1779840001.0
-TUNES = "/v1/finetuning/finetuned-models"
-
-
-class Account:
-    """What one account has, behind the routes of the host."""
-
-    def __init__(self, key: str) -> None:
-        self.key = key
-        self.url = ""
-        self.models = {f"command-{n}": {"name": f"command-{n}"} for n in range(250)}
-        self.datasets: dict[str, dict] = {}
-        self.stored: dict[str, bytes] = {}
-        self.tunes: dict[str, dict] = {}
-        self.batches: dict[str, dict] = {}
-        self.heard: list[Received] = []
-
-    async def __call__(self, received: Received) -> Answer:
-        """Answer a request."""
-        self.heard.append(received)
-        place = urlsplit(received.path)
-        query = dict(parse_qsl(place.query))
-        path = unquote(place.path)
-        if path.startswith("/stored/"):
-            assert "authorization" not in received.headers, "the key went to a link"
-            return Answer(body=self.stored[path.removeprefix("/stored/")])
-        if received.headers.get("authorization") != f"Bearer {self.key}":
-            return self.told({"message": "invalid api token"}, 401)
-        for pattern, methods in self.routes().items():
-            found = re.fullmatch(pattern, path)
-            if found and received.method in methods:
-                return methods[received.method](received, query, *found.groups())
-        return self.told({"id": "e", "message": f"no route {received.method} {path}"}, 404)
-
-    def routes(self):
-        tune = f"{TUNES}/([^/]+)"
-        return {
-            "/v1/models": {"GET": self.page("models", lambda: self.models)},
-            "/v1/models/([^/]+)": {"GET": self.one(lambda: self.models)},
-            "/v1/datasets": {"GET": self.list_datasets, "POST": self.upload},
-            "/v1/datasets/([^/]+)": {
-                "GET": self.one(lambda: self.datasets, "dataset"),
-                "DELETE": self.drop(lambda: self.datasets),
-            },
-            TUNES: {
-                "GET": self.page("finetuned_models", lambda: self.tunes),
-                "POST": self.begin(lambda: self.tunes, "finetuned_model", "STATUS_QUEUED"),
-            },
-            tune: {
-                "GET": self.one(lambda: self.tunes, "finetuned_model"),
-                "PATCH": self.change,
-                "DELETE": self.drop(lambda: self.tunes),
-            },
-            f"{tune}/events": {"GET": self.beside("events")},
-            f"{tune}/training-step-metrics": {"GET": self.beside("step_metrics")},
-            "/v2/batches": {
-                "GET": self.page("batches", lambda: self.batches),
-                "POST": self.begin(lambda: self.batches, "batch", "BATCH_STATUS_QUEUED"),
-            },
-            "/v2/batches/([^/:]+)": {"GET": self.one(lambda: self.batches, "batch")},
-            "/v2/batches/([^/:]+):cancel": {"POST": self.cancel},
-        }
-
-    def told(self, data, status=200) -> Answer:
-        headers = {"Content-Type": "application/json"}
-        return Answer(status=status, headers=headers, body=json.dumps(data).encode())
-
-    def paged(self, field, rows, query) -> Answer:
-        begin, size = int(query.get("page_token", 0)), int(query["page_size"])
-        more = {"next_page_token": str(begin + size)} if begin + size < len(rows) else {}
-        return self.told({field: rows[begin : begin + size]} | (more or {"next_page_token": ""}))
-
-    def page(self, field, kept):
-        return lambda received, query: self.paged(field, list(kept().values()), query)
-
-    def one(self, kept, name=None):
-        def get(received, query, id) -> Answer:
-            if id not in kept():
-                return self.told({"id": "e", "message": f"{id} not found"}, 404)
-            return self.told({name: kept()[id]} if name else kept()[id])
-
-        return get
-
-    def drop(self, kept):
-        def delete(received, query, id) -> Answer:
-            found = kept().pop(id, None)
-            return self.told({}) if found else self.told({"message": f"{id} not found"}, 404)
-
-        return delete
-
-    def begin(self, kept, name, status):
-        def post(received, query) -> Answer:
-            id = f"{name[0]}-{len(kept()) + 1}"
-            kept()[id] = {"id": id, "status": status, "created_at": WHEN, **received.json()}
-            return self.told({name: kept()[id]})
-
-        return post
-
-    def change(self, received, query, id) -> Answer:
-        self.tunes[id] |= received.json()
-        return self.told({"finetuned_model": self.tunes[id]})
-
-    def beside(self, field):
-        return lambda received, query, id: self.paged(field, self.tunes[id][field], query)
-
-    def cancel(self, received, query, id) -> Answer:
-        self.batches[id]["status"] = "BATCH_STATUS_CANCELING"
-        return self.told({})
-
-    def list_datasets(self, received, query) -> Answer:
-        begin, size = int(query["offset"]), int(query["limit"])
-        return self.told({"datasets": list(self.datasets.values())[begin : begin + size]})
-
-    def upload(self, received, query) -> Answer:
-        head = f"Content-Type: {received.headers['content-type']}\r\n\r\n".encode()
-        (part,) = BytesParser().parsebytes(head + received.body).get_payload()
-        assert part.get_param("name", header="content-disposition") == "data"
-        id = f"{query['name']}-{len(self.datasets) + 1}"
-        self.keep(id, query["type"], part.get_payload(decode=True), name=query["name"])
-        self.datasets[id]["query"] = query
-        return self.told({"id": id})
-
-    def keep(self, id, kind, *parts: bytes, name="") -> None:
-        """Store a dataset."""
-        rows = []
-        for number, data in enumerate(parts):
-            self.stored[f"{id}.{number}"] = data
-            link = f"{self.url}/stored/{id}.{number}"
-            rows.append({"id": f"p{number}", "url": link, "size_bytes": len(data)})
-        self.datasets[id] = {
-            "id": id,
-            "name": name or id,
-            "dataset_type": kind,
-            "validation_status": "validated",
-            "created_at": WHEN,
-            "dataset_parts": rows,
-        }
-
-
-@asynccontextmanager
-async def account_of(wire) -> AsyncIterator[tuple[Account, Client]]:
-    account = Account(wire.key)
-    async with open_server(account) as server:
-        account.url = server.url
-        provider = wire.provider(server.url)
-        async with Client("cohere:command-1", providers=[provider], stack=[]) as client:
-            yield account, client
 
 
 async def test_models(wire):
-    async with account_of(wire) as (account, client):
+    async with wire.account() as (account, client):
         account.models["command-7"] |= {"context_length": 128000.0, "is_deprecated": True}
         names = [model.id async for model in client.models.list()]
         one = await client.models.get("command-7")
@@ -185,7 +35,7 @@ async def test_models(wire):
 
 async def test_datasets(wire):
     heard = []
-    async with account_of(wire) as (_, client):
+    async with wire.account() as (_, client):
         sent = await client.files.upload(
             b'{"text": "a"}\n', name="a b.jsonl", purpose="embed-input", progress=heard.append
         )
@@ -201,14 +51,14 @@ async def test_datasets(wire):
 
 
 async def test_questions_of_a_batch_keep_their_ids(wire):
-    async with account_of(wire) as (account, client):
+    async with wire.account() as (account, client):
         sent = await client.files.upload(b"{}", name="q", purpose="batch")
         query = account.datasets[sent.id]["query"]
     assert query == {"name": "q", "type": "batch-chat-v2-input", "keep_fields": "custom_id"}
 
 
 async def test_many_datasets(wire):
-    async with account_of(wire) as (account, client):
+    async with wire.account() as (account, client):
         for number in range(230):
             account.keep(f"d{number}", "embed-input", b"x")
         names = [file.id async for file in client.files.list()]
@@ -216,8 +66,19 @@ async def test_many_datasets(wire):
     assert len(account.heard) == 3
 
 
+async def test_rows_that_are_none_end_no_list(wire):
+    async def answer(received):
+        begin = int(dict(parse_qsl(urlsplit(received.path).query))["offset"])
+        rows = [{"id": f"d{n}"} for n in range(begin, min(begin + 100, 130))]
+        return wire.whole({"datasets": [None, 7, *rows[2:]] if begin == 0 else rows})
+
+    async with wire.client(answer) as (client, _):
+        names = [file.id async for file in client.files.list()]
+    assert names == [f"d{number}" for number in range(2, 130)]
+
+
 async def test_datasets_in_parts(wire):
-    async with account_of(wire) as (account, client):
+    async with wire.account() as (account, client):
         account.keep("d", "embed-result", b"one", b"two")
         account.keep("none", "embed-input")
         with pytest.raises(BadRequest, match="ask for one of d/p0, d/p1"):
@@ -228,7 +89,7 @@ async def test_datasets_in_parts(wire):
 
 
 async def test_a_fine_tune(wire):
-    async with account_of(wire) as (account, client):
+    async with wire.account() as (account, client):
         begun = await client.fine_tunes.create(
             "command-r-08-2024",
             "data-1",
@@ -261,7 +122,7 @@ async def test_a_fine_tune(wire):
 
 
 async def test_fine_tunes_that_can_not_be(wire):
-    async with account_of(wire) as (account, client):
+    async with wire.account() as (account, client):
         with pytest.raises(UnsupportedFeature, match="takes no validation_file"):
             await client.fine_tunes.create("BASE_TYPE_CHAT", "d", validation_file="v")
         with pytest.raises(BadRequest, match="needs a training_file"):
@@ -274,7 +135,7 @@ async def test_fine_tunes_that_can_not_be(wire):
 
 
 async def test_events_and_steps(wire):
-    async with account_of(wire) as (account, client):
+    async with wire.account() as (account, client):
         words = ("QUEUED", "FINETUNING", "READY")
         steps = [
             {"step_number": n, "created_at": WHEN, "metrics": {"loss": n / 2, "odd": "x"}}
@@ -308,7 +169,7 @@ def test_words_for_fine_tunes(word, ended, succeeded):
 
 
 async def test_a_batch(wire):
-    async with account_of(wire) as (account, client):
+    async with wire.account() as (account, client):
         begun = await client.batches.submit("data-1", model="command-r7b", name="night")
         account.batches[begun.id] |= {
             "num_records": 3,
@@ -328,7 +189,7 @@ async def test_a_batch(wire):
 
 
 async def test_batches_in_forms_of_their_own_are_refused(wire):
-    async with account_of(wire) as (account, client):
+    async with wire.account() as (account, client):
         with pytest.raises(UnsupportedFeature, match=r"upload a dataset.*batches\.submit"):
             await client.batches.create(["one", "two"])
         account.batches["b"] = {"id": "b", "status": "BATCH_STATUS_COMPLETED"}
@@ -353,3 +214,147 @@ async def test_what_rides_batches_elsewhere_goes_live_here(wire, tmp_path):
     assert response.text == "x"
     assert [one.path for one in server.requests] == ["/v2/chat"]
     assert "goes live (unsupported)" in response.explain()
+
+
+def test_times_and_numbers_that_are_none():
+    """The year 1 stands for what has not come; a number may be larger than any float."""
+    told = {"step_number": 1, "metrics": {"loss": 10**400, "accuracy": 0.5}}
+    point = _checkpoint(told | {"created_at": "0001-01-01T00:00:00Z"})
+    assert (point.metrics, point.created, point.raw["metrics"]) == (
+        {"accuracy": 0.5},
+        None,
+        told["metrics"],
+    )
+
+
+async def test_an_answer_about_nothing_is_none(wire):
+    """Else its empty id would be asked for next, which is the list of all."""
+    for told in ({}, {"dataset": None, "batch": [], "finetuned_model": {"id": 7}}):
+        async with wire.client(wire.whole(told)) as (client, _):
+            for ask in (
+                lambda c: c.models.get("x"),
+                lambda c: c.models.update("x", name="y"),
+                lambda c: c.files.upload(b"x", purpose="batch"),
+                lambda c: c.files.get("x"),
+                lambda c: c.fine_tunes.create("BASE_TYPE_CHAT", "data-1"),
+                lambda c: c.fine_tunes.get("x"),
+                lambda c: c.batches.submit("data-1", model="command-a"),
+                lambda c: c.batches.get("x"),
+            ):
+                with pytest.raises(ProtocolError, match="answered without the"):
+                    await ask(client)
+
+
+@pytest.mark.parametrize("id", ["a/b", "a?b#c", "a b", "ü%41", "x:y", "\ud800"])
+async def test_ids_are_one_segment_of_a_path(wire, id):
+    thing = {"id": "t", "name": "t"}
+    whole = thing | {"dataset": thing, "batch": thing, "finetuned_model": thing}
+    async with wire.client(wire.whole(whole)) as (client, server):
+        verbs = (client.models, client.files, client.fine_tunes, client.batches)
+        for verb in verbs:
+            await verb.get(id)
+        await client.batches.cancel(id)
+    paths = [one.path for one in server.requests]
+    segment = paths[0].removeprefix("/v1/models/")
+    assert unquote(segment) == id.replace("\ud800", "?")
+    assert not set(segment) & set("/?#: ")
+    assert paths[1:] == [
+        f"/v1/datasets/{segment}",
+        f"/v1/finetuning/finetuned-models/{segment}",
+        f"/v2/batches/{segment}",
+        f"/v2/batches/{segment}:cancel",
+        f"/v2/batches/{segment}",
+    ]
+
+
+@pytest.mark.parametrize("id", ["", "..", "."])
+async def test_ids_that_lead_elsewhere_are_refused(wire, id):
+    async with wire.client(wire.whole({})) as (client, server):
+        for ask in (
+            client.models.get,
+            client.models.delete,
+            client.files.get,
+            client.files.content,
+            client.files.delete,
+            client.fine_tunes.get,
+            client.fine_tunes.delete,
+            client.batches.get,
+        ):
+            with pytest.raises(BadRequest):
+                await ask(id)
+        with pytest.raises(BadRequest):
+            await client.models.delete("-ft")
+    assert server.requests == []
+
+
+async def test_numbers_and_settings_of_a_fine_tune(wire):
+    async with wire.account() as (account, client):
+        begun = await client.fine_tunes.create(
+            "BASE_TYPE_CHAT",
+            "data-1",
+            hyperparameters={"train_epochs": 2, "learning_rate": 0.1},
+            settings={"hyperparameters": {"learning_rate": 0.2}, "wandb": {"project": "p"}},
+        )
+        for name in ("hyperparameters", "settings"):
+            with pytest.raises(BadRequest, match=f"{name}=.*expected an object"):
+                await client.fine_tunes.create("BASE_TYPE_CHAT", "data-1", **{name: [1]})
+    settings = account.tunes[begun.id]["settings"]
+    assert settings["hyperparameters"] == {"train_epochs": 2, "learning_rate": 0.2}
+    assert settings["wandb"] == {"project": "p"}
+
+
+def administer(client):
+    """What an account goes through, as each face of the client is asked."""
+    sent = yield client.files.upload(b"[]", name="q", purpose="fine-tune")
+    yield client.fine_tunes.create("BASE_TYPE_CHAT", sent.id, suffix="mine")
+    yield client.batches.submit(sent.id, model="command-a")
+    data = yield client.files.content(sent.id)
+    tune = yield client.fine_tunes.get("f-1")
+    batch = yield client.batches.cancel("b-1")
+    one = yield client.models.get("command-3")
+    yield client.files.delete(sent.id)
+    assert (data, tune.training_file, batch.cancelled) == (b"[]", "q-1", True)
+    assert (one.id, sent.purpose) == ("command-3", "chat-finetune-input")
+
+
+def sync_face(given):
+    with sync.Client("cohere:command-1", stack=[], **given) as client:
+        verbs = administer(client)
+        told = next(verbs)
+        with suppress(StopIteration):
+            while True:
+                told = verbs.send(told)
+        models = [one.id for one in client.models.list()]
+        with pytest.raises(NotFound):
+            client.files.get("q-1")
+        with pytest.raises(UnsupportedFeature, match="delete it"):
+            client.fine_tunes.cancel("f-1")
+    return models
+
+
+def aio_face(given):
+    async def main():
+        async with aio.Client("cohere:command-1", stack=[], **given) as client:
+            verbs = administer(client)
+            told = await next(verbs)
+            with suppress(StopIteration):
+                while True:
+                    told = await verbs.send(told)
+            models = [one.id async for one in client.models.list()]
+            with pytest.raises(NotFound):
+                await client.files.get("q-1")
+            with pytest.raises(UnsupportedFeature, match="delete it"):
+                await client.fine_tunes.cancel("f-1")
+        return models
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize("face", [sync_face, aio_face])
+async def test_other_faces(wire, face):
+    async with wire.account() as (account, _):
+        given = {"options": {"cohere": {"api_key": wire.key, "base_url": account.url}}}
+        models = await trio.to_thread.run_sync(face, given)
+    assert models == [f"command-{n}" for n in range(250)]
+    assert account.datasets == {}
+    assert account.batches["b-1"]["status"] == "BATCH_STATUS_CANCELING"

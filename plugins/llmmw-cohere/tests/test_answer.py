@@ -212,11 +212,14 @@ async def test_what_nobody_knows_is_kept(wire):
     response = await wire.ask(wire.whole(whole))
     assert response.parts[1] == OpaquePart(provider="cohere", type="chart", data=odd)
     assert response.raw == {"mood": "good", "meta": {"a": 1}}
-    events = [wire.start(mood="good"), {"type": "debug", "message": "p"}, wire.end(more=1)]
+    end = wire.end(more=1) | {"finish_reason": "odd", "took": 7}
+    events = [wire.start(mood="good"), {"type": "debug", "message": "p"}, end]
     response = await wire.ask(wire.events(*events))
     assert response.raw == {
         "mood": "good",
         "events": [{"type": "debug", "message": "p"}],
+        "finish_reason": "odd",
+        "took": 7,
         "more": 1,
     }
 
@@ -255,3 +258,105 @@ async def test_a_stream_that_comes_whole(wire):
         for event, kind in zip(unnamed, events, strict=True)
     )
     assert (await wire.ask(wire.stream(body))).text == "x"
+
+
+def pieces(wire, *told, index=0):
+    return [
+        wire.delta("tool-call-delta", index, tool_calls={"function": {"arguments": one}})
+        for one in told
+    ]
+
+
+@pytest.mark.parametrize(
+    ("told", "wanted"),
+    [
+        (['{"x": ', "null", "}"], '{"x": null}'),
+        (["null"], ""),
+        (["nu", "ll"], ""),
+        ([" ", "null", "\n"], ""),
+        (["", '{"x"', ": 1}"], '{"x": 1}'),
+        ([" ", "{", "}"], " {}"),
+        (["nul"], "nul"),
+    ],
+)
+async def test_null_is_no_arguments_only_if_it_is_all_of_them(wire, told, wanted):
+    """Pieces are tokens, and `null` is one."""
+    begin = wire.delta("tool-call-start", 0, tool_calls=wire.call(arguments=""))
+    events = [wire.start(), begin, *pieces(wire, *told), wire.end("TOOL_CALL")]
+    (part,) = (await wire.ask(wire.events(*events))).parts
+    assert part.arguments == wanted
+
+
+async def test_a_call_whose_begin_got_lost_spoils_no_other(wire):
+    one = wire.delta("tool-call-start", "0", tool_calls=wire.call())
+    other = wire.call("c-2", "g", "")
+    for begin in ([], [wire.delta("tool-call-start", 1, tool_calls=None)]):
+        named = wire.delta("tool-call-delta", 1, tool_calls=other)
+        rest = pieces(wire, '{"y":', " 2}", index=1)
+        events = [wire.start(), one, *begin, named, *rest, wire.end("TOOL_CALL")]
+        calls = (await wire.ask(wire.events(*events))).tool_calls
+        assert [(call.name, call.parse()) for call in calls] == [("f", {"x": 1}), ("g", {"y": 2})]
+
+
+async def test_calls_of_one_index(wire):
+    """A call and a content have counters of their own; a begin is always a new call."""
+    events = [
+        wire.start(),
+        wire.delta("content-start", 0, content={"type": "text", "text": "I "}),
+        wire.delta("tool-call-start", 0, tool_calls=wire.call(arguments="")),
+        *pieces(wire, '{"a": 1}'),
+        wire.delta("tool-call-start", 0, tool_calls=wire.call("c-2", "g", "")),
+        *pieces(wire, '{"b": 2}'),
+        wire.delta("content-delta", 0, content={"text": "go."}),
+        wire.end("TOOL_CALL"),
+    ]
+    response = await wire.ask(wire.events(*events))
+    assert [call.parse() for call in response.tool_calls] == [{"a": 1}, {"b": 2}]
+    assert response.text == "I go."
+
+
+async def test_content_that_nobody_knows_comes_in_pieces(wire):
+    """They are kept beside, and are none of the text before or behind."""
+    first = wire.delta("content-start", 0, content={"type": "chart", "points": [1]})
+    second = wire.delta("content-delta", 0, content={"points": [2]})
+    third = wire.delta("content-delta", 0, content={"text": "axis"})
+    said = wire.delta("content-start", 1, content={"type": "text", "text": "Hi."})
+    response = await wire.ask(wire.events(wire.start(), first, second, third, said, wire.end()))
+    chart = OpaquePart(provider="cohere", type="chart", data={"type": "chart", "points": [1]})
+    assert response.parts == (chart, TextPart("Hi."))
+    assert response.raw == {"events": [second, third]}
+
+
+async def test_what_a_block_has_besides_is_of_no_later_one(wire):
+    thinking = {"type": "thinking", "thinking": "hm", "seal": "s"}
+    events = [
+        wire.start(),
+        wire.delta("content-start", 0, content=thinking),
+        wire.delta("tool-call-start", 0, tool_calls=wire.call()),
+        wire.delta("content-delta", content={"text": "Hi."}),
+        wire.end(),
+    ]
+    response = await wire.ask(wire.events(*events))
+    assert response.parts[0].extra == {"cohere": {"seal": "s"}}
+    assert response.parts[2] == TextPart("Hi.")
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "span"),
+    [
+        (0, 2, (0, 2)),
+        (None, 2, (None, 2)),
+        (2, 2, (2, 2)),
+        (-1, 2, (None, None)),
+        (0, -1, (None, None)),
+        (5, 2, (None, None)),
+        (True, "2", (None, None)),
+    ],
+)
+async def test_spans_that_can_not_be(wire, start, end, span):
+    """A negative one would cut from the end. The host's own form goes back as it was."""
+    told = source(start=start, end=end)
+    response = await wire.ask(wire.whole(wire.message("It rises.", citations=[told])))
+    (cited,) = response.parts[0].citations
+    assert (cited.start, cited.end) == span
+    assert cited.extra == {"cohere": told}

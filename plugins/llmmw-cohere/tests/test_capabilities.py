@@ -8,6 +8,7 @@ from llmmw import CountTokens, Detokenize, Embed, Generate, Score, Tokenize
 
 pytestmark = pytest.mark.plugins
 
+TOOLS = {"tools", "tool_choice", "parallel_tool_calls"}
 CHAT = {Generate, CountTokens, Tokenize, Detokenize}
 
 
@@ -16,7 +17,7 @@ CHAT = {Generate, CountTokens, Tokenize, Detokenize}
     [
         ("command-a-reasoning-08-2025", CHAT, {"document"}, set()),
         ("command-a-plus-05-2026", CHAT, {"document", "image"}, set()),
-        ("command-a-vision-07-2025", CHAT, {"document", "image"}, {"reasoning"}),
+        ("command-a-vision-07-2025", CHAT, {"document", "image"}, {"reasoning", *TOOLS}),
         ("command-r7b-12-2024", CHAT, {"document"}, {"reasoning"}),
         ("command-r-08-2024", CHAT, {"document"}, {"reasoning", "tool_choice"}),
         ("command-r-plus", CHAT, {"document"}, {"reasoning", "tool_choice"}),

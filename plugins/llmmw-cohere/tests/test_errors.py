@@ -99,6 +99,8 @@ async def test_an_error_inside_a_success(wire):
         {"id": "e", "message": "went wrong"},
         {"type": "error", "message": "went wrong"},
         wire.end("ERROR", error="went wrong"),
+        wire.end("ERROR", error={"message": "went wrong"}),
+        wire.end("COMPLETE", error=["went wrong"]),
     ):
         with pytest.raises(ServerError, match="went wrong") as caught:
             await wire.ask(wire.events(*begun, last))

@@ -6,8 +6,9 @@ import random
 
 import pytest
 from llmmw_cohere._answer import Answer
-from llmmw_cohere._datasets import CohereBatches, CohereFiles
-from llmmw_cohere._fine_tunes import CohereFineTunes, CohereModels
+from llmmw_cohere._batches import CohereBatches
+from llmmw_cohere._datasets import CohereFiles
+from llmmw_cohere._fine_tunes import CohereFineTunes, CohereModels, _checkpoint, _event
 from llmmw_cohere._ranking import scores_of
 from llmmw_cohere._tokens import tokens_of
 from llmmw_cohere._usage import meta_usage
@@ -141,17 +142,18 @@ OTHERS = [
     (tokens_of, {"tokens": [1]}),
     (meta_usage, {"billed_units": {"input_tokens": 1}, "tokens": {"input_tokens": 2}}),
 ]
+WHEN = "2026-01-01T00:00:00Z"
 HTTP = Http(base_url="http://x")
 TUNE = {
     "id": "t",
     "status": "STATUS_READY",
-    "created_at": "2026-01-01T00:00:00Z",
+    "created_at": WHEN,
     "settings": {"base_model": {"name": "n"}, "dataset_id": "d", "hyperparameters": {"e": 1}},
 }
 BATCH = {"id": "b", "status": "BATCH_STATUS_FAILED", "num_records": 1, "status_reason": "r"}
 DATASET = {
     "id": "d",
-    "created_at": "2026-01-01T00:00:00Z",
+    "created_at": WHEN,
     "dataset_parts": [{"id": "p", "size_bytes": 1}],
 }
 MODEL = {"name": "m", "context_length": 128000.0, "is_deprecated": True}
@@ -160,6 +162,8 @@ INFOS = [
     (CohereBatches(name="x", http=HTTP)._info, BATCH),
     (CohereFiles(name="x", http=HTTP)._info, DATASET),
     (CohereModels(name="x", http=HTTP)._info, MODEL),
+    (_checkpoint, {"step_number": 1, "metrics": {"loss": 0.5}, "created_at": WHEN}),
+    (_event, {"status": "STATUS_READY", "created_at": WHEN}),
 ]
 
 
@@ -178,8 +182,7 @@ def test_other_answers():
 
 def test_what_is_told_of_things():
     for make, good in INFOS:
-        whole = make(good)
-        assert whole.provider == "x"
+        assert make(good).raw == good
         for data in broken(good):
             if isinstance(data, dict):
                 assert make(data).raw == data

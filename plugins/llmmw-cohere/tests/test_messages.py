@@ -79,6 +79,10 @@ async def test_documents(wire):
     body, (warning,) = await wire.sent(talk)
     assert body["documents"] == [{"id": "mine", "data": {"text": "{}"}}]
     assert "beside the conversation" in warning
+    for kind in ("text/csv", "Text/Plain", "application/json; charset=utf-8", "application/yaml"):
+        part = MediaPart(media_type=kind, data=b"x")
+        body, _ = await wire.sent(Message("user", (TextPart("a"), part)))
+        assert body["documents"] == [{"data": {"text": "x"}}]
     for part in (
         MediaPart(media_type="application/pdf", data=b"%PDF"),
         MediaPart(media_type="text/plain", data=b"\xff"),
@@ -204,9 +208,10 @@ async def test_an_answer_that_was_begun(wire):
     talk = ["hi", ("assistant", "So")]
     with pytest.raises(UnsupportedFeature, match="begun"):
         await messages_sent(wire, talk)
-    messages, (warning,) = await messages_sent(wire, talk, unsupported="drop")
-    assert messages == [{"role": "user", "content": "hi"}]
-    assert "begun" in warning
+    for further in ([], [("assistant", " far")]):
+        messages, (warning,) = await messages_sent(wire, [*talk, *further], unsupported="drop")
+        assert messages == [{"role": "user", "content": "hi"}]
+        assert "begun" in warning
 
 
 async def test_nothing_said(wire):
@@ -223,3 +228,22 @@ async def test_fields_of_the_host_alone(wire):
     assert message == {"role": "user", "content": [block], "zz": 1}
     with pytest.raises(BadRequest, match="expected an object"):
         await messages_sent(wire, Message("user", "a", extra={"cohere": 7}))
+
+
+async def test_a_system_message_that_says_nothing(wire):
+    """Neither a space behind the first one nor empty tags."""
+    talk = [("system", "one"), ("system", " "), ("user", "a"), ("system", ""), ("user", "b")]
+    told, warnings = await messages_sent(wire, talk)
+    assert told == [
+        {"role": "system", "content": "one"},
+        {"role": "user", "content": "a"},
+        {"role": "user", "content": "b"},
+    ]
+    assert warnings == ()
+
+
+async def test_documents_of_messages_and_of_the_request_go_together(wire):
+    extra = {"cohere": {"documents": ["mine", {"id": "2", "data": {"text": "x"}}]}}
+    body, _ = await wire.sent(Message("user", (TextPart("what?"), BREAD)), extra=extra)
+    bread = {"data": {"text": "It rises.", "title": "bread.txt"}}
+    assert body["documents"] == [bread, *extra["cohere"]["documents"]]

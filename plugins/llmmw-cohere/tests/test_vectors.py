@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import base64
 import json
+from decimal import Decimal
 
 import pytest
 
@@ -105,6 +106,7 @@ async def test_other_types(wire):
         {"embeddings": {"float": [[1.0], [2.0]]}},
         {"embeddings": {"float": [[]]}},
         {"embeddings": {"float": [["x"]]}},
+        {"embeddings": {"float": [{"1": 2.0}]}},
         {"embeddings": {"float": [[1e999]]}},
     ],
 )
@@ -236,3 +238,42 @@ async def test_what_a_model_is_not_for(wire):
         with pytest.raises(UnsupportedFeature, match="does not answer Generate"):
             await client.ask("a", model=f"cohere:{EMBEDS}")
         assert server.requests == []
+
+
+PRICES = {"cohere:*": {"input": "2"}}
+
+
+def metered(read, billed):
+    told = {"tokens": {"input_tokens": read}, "billed_units": {"input_tokens": billed}}
+    return {"embeddings": {"float": [[1.0]] * 96}, "meta": told}
+
+
+async def test_vectors_cost_what_is_billed(wire):
+    told = wire.whole(metered(read=900, billed=500))
+    async with wire.client(told, model=EMBEDS, prices=PRICES) as (client, _):
+        one = (await client.embed(["a"] * 96, purpose="query")).usage
+        two = (await client.embed(["a"] * 192, purpose="query")).usage
+    assert (one.input_tokens, one.cost) == (900, Decimal("0.001"))
+    assert (two.input_tokens, two.output_tokens, two.cost) == (1800, 0, Decimal("0.002"))
+    assert two.raw["billed_units"] == {"input_tokens": 1000}
+
+
+async def test_searches_of_several_requests_are_summed(wire):
+    rows = results(*((n, 0.5) for n in range(1_000)))
+    async with wire.client(wire.whole(rows), model=RANKS) as (client, _):
+        usage = (await client.score("q", ["a"] * 2_000)).usage
+    assert usage.raw["billed_units"] == {"search_units": 2}
+    assert (usage.input_tokens, usage.output_tokens, usage.cost) == (None, None, None)
+
+
+async def test_images_in_place_of_texts(wire):
+    """The host takes either; each image stands for one of the inputs."""
+    images = ["data:image/png;base64,AA==", "data:image/png;base64,AQ=="]
+    extra = {"cohere": {"images": images, "input_type": "image"}}
+    response, sent = await embedded(wire, vectors([1.0], [2.0]), ["cat", "dog"], extra=extra)
+    assert sent.json().items() >= extra["cohere"].items()
+    assert "texts" not in sent.json()
+    assert response.vectors == ((1.0,), (2.0,))
+    for inputs, given in ((["a"], images), (["a"] * 97, images), (["a"], "x")):
+        with pytest.raises(BadRequest, match="images: each stands for one of the inputs"):
+            await embedded(wire, {}, inputs, extra={"cohere": {"images": given}})

@@ -38,8 +38,11 @@ def in_path(name: str) -> str:
     """A name as a part of a path or a query. One of dots would lead elsewhere.
 
     Raises:
-        BadRequest: if it is empty.
+        BadRequest: if it is empty, or no Unicode.
     """
     if not name:
         raise BadRequest("a name or an id is empty")
-    return quote(name, safe="") if name.strip(".") else name.replace(".", "%2E")
+    try:
+        return quote(name, safe="") if name.strip(".") else name.replace(".", "%2E")
+    except UnicodeEncodeError:
+        raise BadRequest(f"the name {name!r} has halves of characters") from None

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import attrs
-from llmmw_openai._reading import object_in
 
 from llmmw import Finish, Response, TokenLogprob, Usage
 from llmmw.errors import ProtocolError, StreamInterrupted
 from llmmw.plugin import ResponseBuilder
 from llmmw.wire import Reply, SSEEvent, loads
+from llmmw_llm_engine._told import told_in
 
 __all__ = ["Completion", "read_completion"]
 
@@ -110,7 +110,7 @@ def _logprob(told: Any) -> float:
 async def read_completion(reply: Reply, answer: Completion) -> None:
     """Read an answer in the form in which it came, which need not be the one asked for."""
     if reply.content_type != "text/event-stream":
-        await answer.take(object_in(reply, await reply.read()), whole=True)
+        await answer.take(await told_in(reply), whole=True)
         return
     while not answer.finished and (events := await reply.next_events()):
         for event in events:

@@ -13,22 +13,28 @@ are, in another process too.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 
 import attrs
-from llmmw_openai._reading import object_in
 
 from llmmw import Call, Response
-from llmmw.errors import LLMError, NotFound, PermissionDenied, ServerError, UnsupportedFeature
+from llmmw.errors import (
+    LLMError,
+    NotFound,
+    PermissionDenied,
+    ProtocolError,
+    ServerError,
+    UnsupportedFeature,
+)
 from llmmw.plugin import BatchInfo, BatchLimits, Handler, Line, Outcome, Page
 from llmmw.wire import HttpBatches, dumps, loads, packed
 from llmmw_llm_engine._address import in_path
 from llmmw_llm_engine._jobs import info_of, job_body, merged
 from llmmw_llm_engine._kept import KeptIds
 from llmmw_llm_engine._outputs import Outputs, elements_of
-from llmmw_llm_engine._told import object_of, text_of
+from llmmw_llm_engine._told import object_of, text_of, told_in
 
 __all__ = ["EngineBatches", "is_of_a_batch"]
 
@@ -129,7 +135,7 @@ class EngineBatches(HttpBatches):
         if found is not None:
             return found
         async with self.http.get(f"{_PATH}/{in_path(id)}") as reply:
-            return info_of(object_in(reply, await reply.read()), self.name)
+            return info_of(await told_in(reply), self.name)
 
     async def list(self, after: str | None = None) -> Page[BatchInfo]:
         """The jobs that were made of questions here, by the ids of their files, which serve in
@@ -145,7 +151,7 @@ class EngineBatches(HttpBatches):
             raise UnsupportedFeature(f"only the priority of a batch changes, not {unknown[0]}")
         body = dumps({"job_id": id, **fields})
         async with self.http.post(f"{_PATH}/{in_path(id)}", body) as reply:
-            told = object_in(reply, await reply.read())
+            told = await told_in(reply)
         if told.get("success") is False:
             raise ServerError(f"the host did not change the batch {id}")
         return info_of(told, self.name)
@@ -156,7 +162,7 @@ class EngineBatches(HttpBatches):
         if found is not None:
             return found
         async with self.http.post(f"{_PATH}/{in_path(id)}/actions/cancel", b"{}") as reply:
-            told = object_in(reply, await reply.read())
+            told = await told_in(reply)
         info = await self.get(id)
         if told.get("success") is False and not info.ended:
             raise ServerError(f"the host did not cancel the batch {id}")
@@ -174,7 +180,9 @@ class EngineBatches(HttpBatches):
             rows = elements_of(self.outputs.address(path), self.http.client)
             async with aclosing(rows):
                 async for row in rows:
-                    yield _outcome(ids[place] if place < len(ids) else str(place), loads(row))
+                    if ids and place == len(ids):  # by the order alone they are told apart
+                        raise ProtocolError(f"the host gave more answers than {place} questions")
+                    yield _outcome(ids[place] if ids else str(place), row)
                     place += 1
         except (NotFound, PermissionDenied):  # a bucket says so, too, of what is not there
             if not batch.ended or batch.status.lower() == "completed" or not ids:
@@ -207,7 +215,7 @@ class EngineBatches(HttpBatches):
 
     async def _posted(self, path: str, body: Json) -> BatchInfo:
         async with self.http.post(path, dumps(body)) as reply:
-            told = object_in(reply, await reply.read())
+            told = await told_in(reply)
         info = info_of(told, self.name)
         beside = {name: body[name] for name in ("output_data_path",) if name not in info.raw}
         return attrs.evolve(info, raw={**info.raw, **beside})
@@ -223,10 +231,12 @@ def _without_model(body: Json) -> Json:
     return {name: one for name, one in body.items() if name != "model"}
 
 
-def _outcome(id: str, told: Any) -> Outcome:
+def _outcome(id: str, data: bytes) -> Outcome:
     """What came of one question: a chat or a completion, an error, an answer of the first API, or
-    nothing."""
-    row = object_of(told)
+    nothing that can be read."""
+    row: Json = {}
+    with suppress(ProtocolError):
+        row = object_of(loads(data))
     if not row:
         return Outcome(id=id, status=500, body=_NOTHING)
     if row.get("object") == "error" or row.get("error"):

@@ -38,6 +38,7 @@ _BOUNDS: Mapping[str, tuple[float, float]] = {
     "top_k": (-1, 2**31),
     "max_new_tokens": (1, 2**31),
 }
+_WHOLE = {"top_k", "max_new_tokens"}
 
 
 def asked_of(request: Generate) -> tuple[Generate, tuple[str, ...]]:
@@ -116,9 +117,10 @@ def _check(body: Json) -> None:
         if number is None:
             continue
         known = isinstance(number, (int, float)) and not isinstance(number, bool)
-        if not known or not low <= number <= high:
+        if not known or not low <= number <= high or (name in _WHOLE and number % 1):
+            kind = "whole number" if name in _WHOLE else "number"
             most = f" to {high:g}" if high < 2**31 else " on"
-            raise BadRequest(f"{name}={number!r}: llm-engine takes a number from {low:g}{most}")
+            raise BadRequest(f"{name}={number!r}: llm-engine takes a {kind} from {low:g}{most}")
     if body.get("top_p") == 0:
         raise BadRequest("top_p=0: llm-engine takes a number above 0, to 1")
     if body.get("top_k") == 0:

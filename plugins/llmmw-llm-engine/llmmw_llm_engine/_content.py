@@ -12,9 +12,15 @@ from llmmw.wire import loads
 
 __all__ = ["Content", "ContentDecoder"]
 
-_INSIDE = re.compile(r'(?:[^"\\\x00-\x1f]+|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*')
+_HEX = "[0-9a-fA-F]"
+_LOW = rf"\\u[dD][c-fC-F]{_HEX}{{2}}"
+_INSIDE = re.compile(
+    r'(?:[^"\\\x00-\x1f]+|\\["\\/bfnrt]'
+    rf"|\\u(?![dD][89abAB]){_HEX}{{4}}"
+    # The first half of a pair, once it is known what follows it.
+    rf"|\\u[dD][89abAB]{_HEX}{{2}}(?:{_LOW}|(?=[^\\]|\\[^u]|(?!{_LOW})\\u{_HEX}{{4}})))*"
+)
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_HIGH = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\Z")
 _BLANK = " \t\r\n"
 _MOST_BESIDE = 65_536
 """Characters that may stand beside the content."""
@@ -37,6 +43,8 @@ class ContentDecoder:
         Raises:
             ProtocolError: if it is no object with a text as its content.
         """
+        if self.ended:
+            return b""
         self._held += self._decode(data)
         if self._state == "outside":
             self._find()
@@ -75,12 +83,9 @@ class ContentDecoder:
         assert found is not None
         end = found.end()
         is_end = self._held[end : end + 1] == '"'
-        half = None if is_end else _HIGH.search(self._held, 0, end)
-        if half is not None:
-            end = half.start()
         raw, self._held = self._held[:end], self._held[end:]
         if is_end:
-            self._state, self.ended, self._held = "behind", True, ""
+            self.ended, self._held = True, ""
         elif len(self._held) > len(r"\ud83d\u") + 6:
             raise ProtocolError("the content of the file is no JSON")
         told = loads(f'"{raw}"')

@@ -22,7 +22,7 @@ _COLUMNS = ("prompt", "response")
 _MOST_ROWS, _ADVISED_ROWS = 100_000, 200
 _MOST_TOLD = 20
 _PIECE = 256 * 1024
-_MOST_LINE = 1024 * 1024
+_MOST_ROW = 1024 * 1024
 _WIDE = (b"\xff\xfe", b"\xfe\xff")
 _BOM = b"\xef\xbb\xbf"
 
@@ -118,39 +118,51 @@ class _Problems:
             self.told.append(CsvProblem(line, message))
 
 
+class _TooLong(Exception):
+    """A row that can't be held in memory."""
+
+
 @attrs.define(eq=False)
 class _Lines:
-    """The lines of a file, as text."""
+    """The lines of a file, as text with their ends: LF, CRLF, or CR alone."""
 
     pieces: Iterable[bytes]
     problems: _Problems
     size: int = 0
     number: int = 0
+    row: int = 0
+    """Bytes of the row that is being read: whoever reads rows sets it back."""
 
     def __iter__(self) -> Iterator[str]:
         held = b""
         for piece in self.pieces:
-            if not self.size:
-                if piece.startswith(_WIDE):
+            is_begun = self.size >= len(_BOM)
+            self.size += len(piece)
+            held += piece
+            if self.size < len(_BOM):
+                continue
+            if not is_begun:
+                if held.startswith(_WIDE):
                     self.problems.add(1, "is UTF-16: save the table as UTF-8")
                     return
-                if piece.startswith(_BOM):
-                    self.problems.add(
-                        1, "begins with a byte order mark, which hides the first column"
-                    )
-                    piece = piece.removeprefix(_BOM)
-                    self.size += len(_BOM)
-            self.size += len(piece)
-            *lines, held = (held + piece).split(b"\n")
+                held = self._without_mark(held)
+            *lines, held = [*held.splitlines(keepends=True), b""]
+            if lines and not lines[-1].endswith(b"\n"):  # behind a CR, LF may come
+                held = lines.pop()
             for line in lines:
-                yield self._text(line) + "\n"
-            if len(held) > _MOST_LINE:
-                self.problems.add(
-                    self.number + 1, f"is longer than {_MOST_LINE} bytes: nothing behind was read"
-                )
-                return
-        if held:
-            yield self._text(held)
+                self.row += len(line)
+                if self.row > _MOST_ROW:
+                    raise _TooLong
+                yield self._text(line)
+            if self.row + len(held) > _MOST_ROW:
+                raise _TooLong
+        for line in held.splitlines(keepends=True):
+            yield self._text(line)
+
+    def _without_mark(self, begin: bytes) -> bytes:
+        if begin.startswith(_BOM):
+            self.problems.add(1, "begins with a byte order mark, which hides the first column")
+        return begin.removeprefix(_BOM)
 
     def _text(self, line: bytes) -> str:
         self.number += 1
@@ -171,10 +183,10 @@ def _report_of(pieces: Iterable[bytes]) -> CsvReport:
     problems = _Problems()
     lines = _Lines(pieces, problems)
     rows = _rows(lines, problems)
-    line, header = next(rows, (1, []))
+    line, header = next(rows, (0, []))
     places = _places(line, header, problems)
     count = longest = 0
-    for line, row in rows:
+    for line, row in rows if header else ():
         count += 1
         longest = max(longest, sum(map(len, row)))
         _check_row(line, row, header, places, problems)
@@ -195,18 +207,22 @@ def _report_of(pieces: Iterable[bytes]) -> CsvReport:
 
 
 def _rows(lines: _Lines, problems: _Problems) -> Iterator[tuple[int, list[str]]]:
-    """The rows and the lines where they begin; empty lines count for nothing."""
+    """The rows and the lines where they begin; below the first, empty lines count for nothing."""
     reader = csv.reader(lines, strict=True)
     while True:
-        begin = reader.line_num + 1
+        begin, lines.row = reader.line_num + 1, 0
         try:
             row = next(reader)
         except StopIteration:
             return
+        except _TooLong:
+            message = f"is longer than {_MOST_ROW} bytes: nothing behind was read"
+            problems.add(begin, message)
+            return
         except csv.Error as error:
             problems.add(begin, _said(str(error)))
             continue
-        if row:
+        if row or begin == 1:
             yield begin, row
 
 
@@ -223,7 +239,9 @@ def _said(error: str) -> str:
 def _places(line: int, header: Sequence[str], problems: _Problems) -> list[tuple[str, int]]:
     """Where the columns are that matter."""
     if not header:
-        problems.add(1, f"the table is empty: its first line has to be {','.join(_COLUMNS)}")
+        if not problems.count:  # of what could not be read at all, that says enough
+            what = "is empty" if line else "the table is empty"
+            problems.add(1, f"{what}: the first line has to be {','.join(_COLUMNS)}")
         return []
     found: list[tuple[str, int]] = []
     for name in _COLUMNS:

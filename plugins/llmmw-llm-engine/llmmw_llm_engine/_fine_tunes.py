@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import attrs
-from llmmw_openai._reading import object_in
 
 from llmmw.errors import BadRequest, ServerError
 from llmmw.plugin import FineTuneEvent, FineTuneInfo, FineTunes, Page, Source
 from llmmw.wire import Http, dumps
 from llmmw_llm_engine._address import in_path
 from llmmw_llm_engine._csv import check_source
-from llmmw_llm_engine._told import id_in, object_of, rows_in, seconds_of, text_of
+from llmmw_llm_engine._told import id_in, object_of, rows_in, seconds_of, text_of, told_in
 
 __all__ = ["EngineFineTunes"]
 
@@ -49,11 +48,12 @@ class EngineFineTunes(FineTunes):
 
     async def create(self, fields: Json) -> FineTuneInfo:
         """Begin one. Files are ids of files at the host, or addresses that anybody can read."""
-        asked = {name: one for name, one in fields.items() if one is not None}
+        asked: dict[str, Any] = {"hyperparameters": {}}  # the host wants them, if none are
+        asked |= {name: one for name, one in fields.items() if one is not None}
         _check(asked)
         self._hide(asked)
         async with self.http.post(_PATH, dumps(asked)) as reply:
-            told = object_in(reply, await reply.read())
+            told = await told_in(reply)
         return attrs.evolve(
             self._info(told),
             model=text_of(asked["model"]),
@@ -65,18 +65,18 @@ class EngineFineTunes(FineTunes):
     async def get(self, id: str) -> FineTuneInfo:
         """How far it is."""
         async with self.http.get(f"{_PATH}/{in_path(id)}") as reply:
-            return self._info(object_in(reply, await reply.read()))
+            return self._info(await told_in(reply))
 
     async def list(self, after: str | None = None) -> Page[FineTuneInfo]:
         """All fine-tunes: the host has one page."""
         async with self.http.get(_PATH) as reply:
-            told = object_in(reply, await reply.read())
+            told = await told_in(reply)
         return Page([self._info(row) for row in rows_in(told, "jobs")])
 
     async def cancel(self, id: str) -> FineTuneInfo:
         """Have it stopped."""
         async with self.http.request("PUT", f"{_PATH}/{in_path(id)}/cancel") as reply:
-            told = object_in(reply, await reply.read())
+            told = await told_in(reply)
         info = await self.get(id)
         if told.get("success") is False and not info.ended:
             raise ServerError(f"the host did not cancel the fine-tune {id}")
@@ -89,7 +89,7 @@ class EngineFineTunes(FineTunes):
     async def events(self, id: str, after: str | None = None) -> Page[FineTuneEvent]:
         """All that the host has said, in one page; it numbers nothing."""
         async with self.http.get(f"{_PATH}/{in_path(id)}/events") as reply:
-            told = object_in(reply, await reply.read())
+            told = await told_in(reply)
         return Page([_event(row) for row in rows_in(told, "events")])
 
     def _hide(self, asked: Json) -> None:

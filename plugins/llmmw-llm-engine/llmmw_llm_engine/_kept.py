@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import attrs
 
-from llmmw.errors import LLMError
+from llmmw.errors import LLMError, NotFound
 from llmmw.plugin import BatchInfo, FileInfo, Source
 from llmmw.wire import dumps, loads
 from llmmw_llm_engine._files import EngineFiles
@@ -55,14 +55,18 @@ class KeptIds:
             await self.files.delete(id)
 
     async def ids(self, path: str) -> list[str]:
-        """The ids of the questions whose answers an output holds; none, if they were not kept."""
+        """The ids of the questions whose answers an output holds; none, if they were not kept, as
+        of a job that somebody submitted to such an address."""
         kept = self.outputs.id_in(path)
         if kept is None:
             return []
         pieces: list[bytes] = []
-        async with self.files.content(kept) as content:
-            while piece := await content.next_piece():
-                pieces.append(piece)
+        with suppress(NotFound):
+            async with self.files.content(kept) as content:
+                while piece := await content.next_piece():
+                    pieces.append(piece)
+        if not pieces:
+            return []
         told = loads(b"".join(pieces))
         return [text_of(one) for one in told] if isinstance(told, list) else []
 

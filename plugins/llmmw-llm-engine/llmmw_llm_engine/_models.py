@@ -7,14 +7,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import attrs
-from llmmw_openai._reading import object_in
 
 from llmmw.errors import BadRequest, ServerError
 from llmmw.plugin import ModelInfo, Models, Page, Pieces
 from llmmw.wire import Http, dumps
 from llmmw_llm_engine._address import in_path
 from llmmw_llm_engine._outputs import bare
-from llmmw_llm_engine._told import id_in, object_of, rows_in, text_of
+from llmmw_llm_engine._told import id_in, object_of, rows_in, text_of, told_in
 
 __all__ = ["EngineModels"]
 
@@ -59,13 +58,13 @@ class EngineModels(Models):
     async def list(self, after: str | None = None) -> Page[ModelInfo]:
         """All endpoints of the account, and the public ones: the host has one page."""
         async with self.http.get(_PATH) as reply:
-            told = object_in(reply, await reply.read())
+            told = await told_in(reply)
         return Page([self._info(row) for row in rows_in(told, "model_endpoints")])
 
     async def get(self, id: str) -> ModelInfo:
         """What is known of an endpoint, by its name."""
         async with self.http.get(f"{_PATH}/{in_path(id)}") as reply:
-            return self._info(object_in(reply, await reply.read()))
+            return self._info(await told_in(reply))
 
     async def create(self, id: str, fields: Json) -> ModelInfo:
         """Have a model served; of `fields`, `model_name` (or `model`) and
@@ -78,7 +77,7 @@ class EngineModels(Models):
         if missing:
             raise BadRequest(f"an endpoint needs {' and '.join(missing)}")
         async with self.http.post(_PATH, dumps({**_DEFAULTS, **given, "name": id})) as reply:
-            return self._begun(id, object_in(reply, await reply.read()))
+            return self._begun(id, await told_in(reply))
 
     async def update(self, id: str, fields: Json) -> ModelInfo:
         """Change an endpoint: what `fields` say, and nothing else."""
@@ -90,12 +89,12 @@ class EngineModels(Models):
             given["model_name"] = given.pop("model")
         path = f"{_PATH}/{in_path(id)}"
         async with self.http.request("PUT", path, dumps(given)) as reply:
-            return self._begun(id, object_in(reply, await reply.read()))
+            return self._begun(id, await told_in(reply))
 
     async def delete(self, id: str) -> None:
         """Have an endpoint deleted."""
         async with self.http.delete(f"{_PATH}/{in_path(id)}") as reply:
-            told = object_in(reply, await reply.read())
+            told = await told_in(reply)
         if told.get("deleted") is False:
             raise ServerError(f"the host did not delete the endpoint {id}")
 
@@ -104,7 +103,7 @@ class EngineModels(Models):
         `download_format`; default: `hugging_face`."""
         asked = {"download_format": "hugging_face", **fields, "model_name": id}
         async with self.http.post(f"{_PATH}/download", dumps(asked)) as reply:
-            told = object_in(reply, await reply.read())
+            told = await told_in(reply)
         return {name: text_of(url) for name, url in object_of(told.get("urls")).items()}
 
     @asynccontextmanager

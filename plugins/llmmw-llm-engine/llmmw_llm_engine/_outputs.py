@@ -20,11 +20,10 @@ from llmmw.errors import (
     UnsupportedFeature,
 )
 from llmmw.plugin import Pieces, source_of
-from llmmw.wire import Http, JSONArrayDecoder
+from llmmw.wire import MOST_OF_A_FILE, Http, JSONArrayDecoder
 
 __all__ = ["Outputs", "bare", "elements_of", "is_there"]
 
-_MOST_BYTES = 512 * 2**30
 _MOST_ELEMENT = 64 * 2**20
 _ID = "{id}"
 
@@ -44,7 +43,7 @@ class Outputs:
     def __attrs_post_init__(self) -> None:
         for option, given in (("batch_output", self.written), ("batch_results", self.read)):
             if given is not None and given.count(_ID) != 1:
-                raise ConfigError(f"{option}={given!r}: expected {_ID} in it, once")
+                raise ConfigError(f"{option}={_shown(given)!r}: expected {_ID} in it, once")
         if self.read is not None and self.written is None:
             raise ConfigError("batch_results is where batch_output is read: give that too")
 
@@ -58,7 +57,8 @@ class Outputs:
         if self.written is None:
             return None
         begin, _, end = self.written.partition(_ID)
-        found = re.fullmatch(f"{re.escape(begin)}(.+){re.escape(end)}", path)
+        # The host tells the path: what stands for the id must lead nowhere else.
+        found = re.fullmatch(f"{re.escape(begin)}([\\w-][\\w.-]*){re.escape(end)}", path)
         return None if found is None else found.group(1)
 
     def address(self, path: str) -> str:
@@ -77,13 +77,13 @@ async def elements_of(address: str, client: Any) -> AsyncGenerator[bytes, None]:
     Raises:
         UnsupportedFeature: if it is neither.
     """
-    decoder = JSONArrayDecoder(max_event=_MOST_ELEMENT, max_total=_MOST_BYTES)
+    decoder = JSONArrayDecoder(max_event=_MOST_ELEMENT, max_total=MOST_OF_A_FILE)
     async with _opened(address, client) as pieces:
         while piece := await pieces.next_piece():
             for element in decoder.feed(piece):
                 yield element
     if not decoder.ended:
-        raise ProtocolError(f"the output {address} is no whole list")
+        raise ProtocolError(f"the output {_shown(address)} is no whole list")
 
 
 async def is_there(address: str, client: Any) -> bool:
@@ -103,8 +103,13 @@ async def is_there(address: str, client: Any) -> bool:
 async def bare(address: str, client: Any) -> AsyncGenerator[Pieces, None]:
     """What is at an address, fetched without a key: whoever has the address may read it."""
     async with Http(base_url=address, client=client).get("", stream=True) as reply:
-        reply.most_bytes = _MOST_BYTES
+        reply.most_bytes = MOST_OF_A_FILE
         yield reply
+
+
+def _shown(address: str) -> str:
+    """An address for people: what signs it, and lets anybody read it, stands in its query."""
+    return address.partition("?")[0]
 
 
 @asynccontextmanager
@@ -117,8 +122,8 @@ async def _opened(address: str, client: Any) -> AsyncGenerator[Pieces, None]:
     path = Path(unquote(urlsplit(address).path) if scheme == "file" else address)
     if scheme not in {"", "file"} or not path.is_absolute():
         raise UnsupportedFeature(
-            f"what came of the batch is at {address}, which only the host reaches: read it there, "
-            "or tell by the option batch_results where it can be read"
+            f"what came of the batch is at {_shown(address)}, which only the host reaches: read it "
+            "there, or tell by the option batch_results where it can be read"
         )
     if not await trio.Path(path).is_file():
         raise NotFound(f"there is no output {path}")

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from importlib.metadata import version
 from typing import Any, ClassVar, Literal, get_args
 
 import attrs
-from llmmw_openai._answer import Answer
-from llmmw_openai._chat import read_chat
-from llmmw_openai._reading import object_in
-from llmmw_openai._several import answers_of
+from llmmw_openai.chats import Chats
 
-from llmmw import Answers, Call, Generate, Generation, Price, Response, Together
+from llmmw import Call, Generate, Price, Response, Together
 from llmmw.errors import ConfigError, LLMError, UnsupportedFeature
-from llmmw.plugin import Capabilities, Host, Provider, ResponseBuilder, honour
-from llmmw.wire import Http, Key, KeyOption, Losses, Reply, Secret, dumps, guarded
+from llmmw.plugin import Capabilities, Host, Provider, ResponseBuilder
+from llmmw.wire import Http, Key, KeyOption, Losses, Secret, dumps, guarded
 from llmmw_llm_engine._address import address_of, in_path, is_hosted
 from llmmw_llm_engine._answer import Completion, read_completion
 from llmmw_llm_engine._batches import EngineBatches, is_of_a_batch
-from llmmw_llm_engine._chat import NAME, PRESET, TEXT_PARAMETERS, chat_body
+from llmmw_llm_engine._chat import NAME, PRESET, ChatApi, noted
 from llmmw_llm_engine._completion import FORMS, PARAMETERS, asked_of, completion_body
 from llmmw_llm_engine._errors import ROWS
 from llmmw_llm_engine._files import EngineFiles
@@ -72,9 +69,9 @@ class LLMEngine(Provider):
     auth: Auth = attrs.field(default="basic")
     base_url: str | None = None
     api: Api | None = attrs.field(default=None)
-    batch_output: str | None = None
-    batch_results: str | None = None
-    batch_fields: Json = attrs.field(factory=dict)
+    batch_output: str | None = attrs.field(default=None, repr=False)  # these may be signed
+    batch_results: str | None = attrs.field(default=None, repr=False)
+    batch_fields: Json = attrs.field(factory=dict, repr=False)
     headers: Mapping[str, str | Secret] = attrs.field(factory=dict, repr=False)
     http: Any = attrs.field(default=None, repr=False)
     _http: Http = attrs.field(init=False, repr=False)
@@ -181,7 +178,7 @@ class LLMEngine(Provider):
     async def __call__(self, call: Call) -> Response:
         request = call.request
         if isinstance(request, Together):
-            return await self._together(call, request)
+            return await self._chats.together(call, request)
         if not isinstance(request, Generate):
             raise UnsupportedFeature(f"this wire does not answer {type(request).__name__}")
         if request.prompt is not None and self.api != "v2" and not is_of_a_batch():
@@ -190,7 +187,14 @@ class LLMEngine(Provider):
             raise UnsupportedFeature(
                 "api='v1' completes prompts alone: ask with prompt=…, or leave the option out"
             )
-        return await self._chat(call, request)
+        return await self._chats.generate(call, request)
+
+    @property
+    def _chats(self) -> ChatApi:
+        chats = Chats(
+            name=self.name, preset=PRESET, http=self._http, path=lambda api, model: f"/v2{api}"
+        )
+        return ChatApi(chats=chats, as_first=self.api != "v2")
 
     @property
     def _names(self) -> tuple[str, ...]:
@@ -208,96 +212,17 @@ class LLMEngine(Provider):
         form = "stream" if stream else "sync"
         model = in_path(request.model_name)
         path = f"/v1/llm/completions-{form}?model_endpoint_name={model}"
+
+        def sent() -> None:
+            call.attempt.mark_sent(call.ledger)
+
         try:
-            async with self._post(call, path, body, stream=stream) as reply:
+            async with self._http.post(path, dumps(body), stream=stream, sent=sent) as reply:
                 await read_completion(reply, answer)
                 number = answer.id or reply.request_id
                 told = await answer.finish(http=reply.info, request_id=number)
         except LLMError as error:
-            _give_partial(error, builder)
+            if error.partial is None and builder.fold.anything:
+                error.partial = builder.fold.response()
             raise
-        return _noted(told, losses, request, most)
-
-    def _text(self, request: Generate) -> tuple[Generate, tuple[str, ...]]:
-        """A prompt as the second API takes it. Unless that is the one to ask prompts by, it says
-        what the first would."""
-        if self.api != "v2":
-            asked, warnings = asked_of(request)
-            completion_body(asked, Losses(asked, self.name), extra=())
-            return asked, warnings
-        can = Capabilities(parameters=TEXT_PARAMETERS, outputs=FORMS)
-        told, warnings = honour(request, can, f"{request.model} with a prompt")
-        assert isinstance(told, Generate)
-        return told, warnings
-
-    async def _chat(self, call: Call, request: Generate) -> Response:
-        is_text = request.prompt is not None
-        asked, warnings = self._text(request) if is_text else (request, ())
-        losses = Losses(request, self.name, list(warnings))
-        stream = call.listener is not None
-        body = chat_body(asked, losses, stream=stream, extra=self._names)
-        builder = ResponseBuilder(call, self.name, request.model_name)
-        answer = Answer(builder, NAME, request.logprobs, _count(body))
-        path = "/v2/completions" if is_text else "/v2/chat/completions"
-        try:
-            async with self._post(call, path, body, stream=stream) as reply:
-                await read_chat(reply, answer)
-                told = await answer.finish(http=reply.info, request_id=reply.request_id)
-        except LLMError as error:
-            _give_partial(error, builder)
-            raise
-        return _noted(told, losses, request, body.get("max_tokens"))
-
-    async def _together(self, call: Call, together: Together) -> Response:
-        first = together.requests[0]
-        asked, warnings = self._text(first)
-        losses = Losses(first, self.name, list(warnings))
-        body = chat_body(asked, losses, stream=False, extra=self._names)
-        prompts = [request.prompt for request in together.requests]
-        async with self._post(call, "/v2/completions", body | {"prompt": prompts}) as reply:
-            told = object_in(reply, await reply.read())
-        answers: list[Response] = []
-        for one in answers_of(told, len(prompts), _count(body)):
-            builder = ResponseBuilder(call, self.name, together.model_name)
-            answer = Answer(builder, NAME, asked.logprobs, _count(body))
-            usage = {} if answers else {"usage": told.get("usage")}
-            await answer.take({**one, **usage}, whole=True)
-            response = await answer.finish(http=reply.info, request_id=reply.request_id)
-            answers.append(_noted(response, losses, first, body.get("max_tokens")))
-        return Answers(
-            answers=answers,
-            usage=answers[0].usage,
-            model=answers[0].model,
-            provider=self.name,
-            http=reply.info,
-            request_id=reply.request_id,
-        )
-
-    def _post(
-        self, call: Call, path: str, body: Json, *, stream: bool = False
-    ) -> AbstractAsyncContextManager[Reply]:
-        return self._http.post(
-            path, dumps(body), stream=stream, sent=lambda: call.attempt.mark_sent(call.ledger)
-        )
-
-
-def _count(body: Json) -> int:
-    """How many candidates are asked for."""
-    count = body.get("n")
-    return count if type(count) is int else 1
-
-
-def _give_partial(error: LLMError, builder: ResponseBuilder) -> None:
-    """Give an error what had been answered before it."""
-    if error.partial is None and builder.fold.anything:
-        error.partial = builder.fold.response()
-
-
-def _noted(told: Response, losses: Losses, request: Generate, most: object) -> Response:
-    """The response with its warnings: of an end, too, that nobody asked for."""
-    assert isinstance(told, Generation)
-    is_cut = told.finish is not None and told.finish.reason == "length"
-    asked = request.prompt is None or request.max_output_tokens is not None
-    if is_cut and not asked and most is not None:
-        losses.note(f"ends answers at {most} tokens where max_output_tokens is not given")
-    return told.replace(warnings=tuple(losses.warnings)) if losses.warnings else told
+        return noted(told, losses, request, most)

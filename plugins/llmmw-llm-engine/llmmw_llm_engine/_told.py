@@ -1,4 +1,4 @@
-"""What the host's administration tells, read leniently. Pure."""
+"""What the host tells, read leniently."""
 
 from __future__ import annotations
 
@@ -8,10 +8,26 @@ from datetime import UTC, datetime
 from typing import Any
 
 from llmmw.errors import ProtocolError
+from llmmw.wire import Reply, loads
 
-__all__ = ["id_in", "object_of", "rows_in", "seconds_of", "text_of"]
+__all__ = ["id_in", "object_of", "rows_in", "seconds_of", "text_of", "told_in"]
 
 _LAST = 1e11
+
+
+async def told_in(reply: Reply) -> dict[str, Any]:
+    """The object that a whole answer is.
+
+    Raises:
+        LLMError: if it is an error after all, or no object.
+    """
+    told = loads(await reply.read())
+    error = reply.error_in(told)
+    if error is not None:
+        raise error
+    if not isinstance(told, dict):
+        raise ProtocolError(f"the host sent a {type(told).__name__} where an object belongs")
+    return told
 
 
 def text_of(told: Any) -> str:

@@ -6,13 +6,14 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import httpx
 import pytest
-from llmmw_llm_engine._chat import chat_body
+import trio
 from llmmw_llm_engine._completion import asked_of, completion_body
 from llmmw_llm_engine._provider import LLMEngine
 
-from llmmw import Client, Generate
-from llmmw.testing import Answer, Server, open_server
+from llmmw import Call, Client, Generate
+from llmmw.testing import Answer, Server, open_host, open_server
 from llmmw.wire import Losses
 
 KEY = "scale-test-0123456789abcdef"
@@ -119,13 +120,31 @@ class Wire:
         return body
 
     def body(self, **fields) -> dict:
-        """The body that a request becomes by the second API; it must lose nothing."""
+        """The body that a request becomes by the second API."""
         given = {} if "prompt" in fields else {"messages": ["hi"]}
-        request = Generate(model="llm-engine:m", **(given | fields))
-        losses = Losses(request, "llm-engine")
-        body = chat_body(request, losses, stream=False, extra=("llm-engine",))
-        assert not losses.warnings
-        return body
+        return self.sent(Generate(model="llm-engine:m", **(given | fields)), api="v2")[0]
+
+    def sent(self, request, **options) -> tuple[dict, tuple[str, ...]]:
+        """The body that a request becomes, and the warnings of its answer."""
+        bodies = []
+
+        def answered(received: httpx.Request) -> httpx.Response:
+            bodies.append(json.loads(received.content))
+            logprobs = bodies[0].get("logprobs") is True
+            told = self.output() if "/v1/" in received.url.path else self.chat(logprobs=logprobs)
+            rows = told.get("choices", [{}])
+            told |= {"choices": [{**rows[0], "index": at} for at in range(bodies[0].get("n", 1))]}
+            body = httpx.ByteStream(json.dumps(told).encode())  # not read yet
+            return httpx.Response(200, headers={"Content-Type": "application/json"}, stream=body)
+
+        async def main():
+            async with httpx.AsyncClient(transport=httpx.MockTransport(answered)) as http:
+                provider = self.provider("http://host", http=http, **options)
+                async with open_host() as host, provider.open(host):
+                    return await provider(Call(request))
+
+        told = trio.run(main)
+        return bodies[0], told.warnings
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from llmmw_llm_engine._content import Content, ContentDecoder
 
 from llmmw.errors import ProtocolError, StreamInterrupted
 from llmmw.testing import Answer, open_host, open_server
+from llmmw.wire import loads
 
 pytestmark = pytest.mark.plugins
 
@@ -33,6 +34,32 @@ def test_every_cut(ascii_):
         found = decoder.feed(data[:at]) + decoder.feed(data[at:])
         assert (found.decode(), decoder.ended) == (TEXT, True)
     assert decoded(data, 1) == (TEXT.encode(), True)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        r"x\\ud83d y",  # a backslash, and letters behind it
+        r"\\\\ud83d\\\ud83d\ude00",
+        r"\ud83d\ud83d\ude00",  # halves, one of which has no other
+        r"\ud83d\u00e9\ud83d\n\ude00\ud83d",
+    ],
+)
+def test_every_cut_of_halves_of_characters_and_what_looks_like_them(told):
+    data = f'{{"content": "{told}"}}'.encode()
+    whole = loads(data)["content"].encode()
+    for at in range(len(data) + 1):
+        decoder = ContentDecoder()
+        assert decoder.feed(data[:at]) + decoder.feed(data[at:]) == whole
+    assert decoded(data, 1) == (whole, True)
+
+
+def test_what_stands_behind_the_content_is_not_held():
+    decoder = ContentDecoder()
+    assert decoder.feed(b'{"content": "a", "more": "') == b"a"
+    for _ in range(9):
+        assert decoder.feed(b"x" * 65_536) == b""
+    assert (decoder.ended, len(decoder._held)) == (True, 0)
 
 
 @settings(max_examples=200)

@@ -41,7 +41,8 @@ def test_columns_in_any_order_among_others():
 
 
 WRONG = [
-    (b"", "line 1: the table is empty: its first line has to be prompt,response"),
+    (b"", "line 1: the table is empty: the first line has to be prompt,response"),
+    (b"\n" + GOOD, "line 1: is empty: the first line has to be prompt,response"),
     (HEAD, "line 1: there are no rows below the header"),
     (b"prompt,answer\na,b\n", "line 1: there is no column 'response'"),
     (b"Prompt ,response\na,b\n", "line 1: there is no column 'prompt', only 'Prompt '"),
@@ -99,9 +100,12 @@ def test_of_many_problems_the_first_are_told():
     assert "and 980 more" in str(report)
 
 
+@pytest.mark.parametrize("ends", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 @pytest.mark.parametrize("size", [1, 2, 7, 50])
-async def test_pieces_cut_anywhere(size):
-    data = GOOD + b"a,\xc3\xbc\nb,\n"
+async def test_pieces_cut_anywhere(size, mark, ends):
+    data = mark + (GOOD + b"a,\xc3\xbc\nb,\n").replace(b"\n", ends)
+    assert check_training_csv(data).problems[-1].line == 6
     pieces = [data[at : at + size] for at in range(0, len(data), size)]
     assert await check_source(Source.of_pieces("a.csv", pieces)) == check_training_csv(data)
 
@@ -140,19 +144,38 @@ def test_anything_is_reported_of(data):
     assert str(check_training_csv(HEAD + data))
 
 
-def test_memory_does_not_grow_with_the_file():
-    class Long(io.RawIOBase):
-        left = 300
+class Long(io.RawIOBase):
+    """A file of many pieces."""
 
-        def read(self, size=-1):
-            self.left -= 1
-            row = b"some prompt," + b"some response " * 1_000 + b"\n"
-            return (HEAD if self.left == 299 else row * 9) if self.left > 0 else b""
+    def __init__(self, piece, count):
+        self.piece, self.left = piece, count
 
+    def read(self, size=-1):
+        self.left -= 1
+        return self.piece if self.left >= 0 else b""
+
+
+def looked_through(file):
+    """What was found, and the most memory that it took."""
     tracemalloc.start()
-    report = check_training_csv(Long())
+    report = check_training_csv(file)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
+    return report, peak
+
+
+def test_memory_does_not_grow_with_the_file():
+    row = b"prompt,response\n" + b"some response " * 1_000 + b",b\n"
+    report, peak = looked_through(Long(row * 9, 300))
     assert report.ok
     assert report.bytes > 35_000_000
     assert peak < 2_000_000
+
+
+def test_memory_does_not_grow_with_a_row():
+    """Of many cells, each of which is short and goes on in the next line."""
+    report, peak = looked_through(Long(b'"a\n",' * 20_000, 100))
+    assert [str(one) for one in report.problems] == [
+        "line 1: is longer than 1048576 bytes: nothing behind was read"
+    ]
+    assert peak < 40_000_000

@@ -7,13 +7,10 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from llmmw_llm_engine._chat import chat_body
-from llmmw_llm_engine._completion import asked_of, completion_body
 
 from llmmw import Choice, Generate, Grammar, JsonSchema, Reasoning, ServerTool, Tool
 from llmmw.errors import BadRequest, UnsupportedFeature
 from llmmw.plugin import honour
-from llmmw.wire import Losses
 
 pytestmark = pytest.mark.plugins
 
@@ -86,17 +83,14 @@ def missing(request, body, warnings):
     return lost
 
 
-def told_of(request, api, provider):
+def told_of(wire, request, api):
     """Why it is refused, or the body and what is noted."""
+    options = {"prompt": "v1", "text": "v2", "chat": None}
+    provider = wire.provider("http://host", api=options[api])
     try:
         taken, warnings = honour(request, provider.capabilities("m"), "llm-engine:m")
-        if api != "chat":
-            taken, more = asked_of(taken) if api == "prompt" else provider._text(taken)
-            warnings = (*warnings, *more)
-        losses = Losses(taken, "llm-engine", list(warnings))
-        if api == "prompt":
-            return "", completion_body(taken, losses, extra=()), losses.warnings
-        return "", chat_body(taken, losses, stream=False, extra=()), losses.warnings
+        body, more = wire.sent(taken, api=options[api])
+        return "", body, [*warnings, *more]
     except (UnsupportedFeature, BadRequest) as error:
         return str(error), None, []
 
@@ -109,8 +103,7 @@ def test_nothing_is_lost_in_silence(wire, fields, drop, api):
     asked = {"messages": ("hi",)} if api == "chat" else {"prompt": "hi"}
     unsupported = "drop" if drop else "error"
     request = Generate(model="llm-engine:m", unsupported=unsupported, **asked, **fields)
-    provider = wire.provider("http://host", api="v2" if api == "text" else None)
-    said, body, warnings = told_of(request, api, provider)
+    said, body, warnings = told_of(wire, request, api)
     if body is None:
         assert "can't honour" in said
         assert not drop

@@ -27,6 +27,8 @@ def test_ids_and_addresses():
     assert outputs.path("file-1") == "s3://b/file-1.json"
     assert outputs.id_in("s3://b/file-1.json") == "file-1"
     assert outputs.id_in("s3://c/file-1.json") is None
+    for given in ("../../etc/x", "a/b", "a?b", "..", "a%2Fb", ""):
+        assert outputs.id_in(f"s3://b/{given}.json") is None
     assert outputs.address("s3://b/file-1.json") == "https://h/file-1?x=1"
     assert outputs.address("https://elsewhere/x") == "https://elsewhere/x"
 
@@ -101,3 +103,55 @@ async def test_a_failed_batch_says_so_for_each_question(wire):
         items = await client.batches.results("b")
     assert [one.id for one in items] == ["x", "y"]
     assert all(one.error is not None for one in items)
+
+
+async def results_of(wire, tmp_path, rows, *, content=("x", "y"), path=None):
+    """What came of a job that has written `rows`."""
+    output = tmp_path / "f.json"
+    output.write_bytes(rows)
+    job = {"job_id": "b", "status": "completed", "output_data_path": path or str(output)}
+    kept = wire.whole({"detail": "none"}, status=404)
+    if content is not None:
+        kept = wire.whole({"id": "f", "content": json.dumps(content)})
+    options = {"batch_output": f"{tmp_path}/{{id}}.json"}
+    async with wire.client([wire.whole({"job": job}), kept], **options) as (client, _):
+        return await client.batches.results("b")
+
+
+def answered(text):
+    choice = {"index": 0, "message": {"content": text}, "finish_reason": "stop"}
+    return json.dumps({"choices": [choice]})
+
+
+async def test_what_is_no_answer_is_the_failure_of_its_question_alone(wire, tmp_path):
+    items = await results_of(wire, tmp_path, f"[nonsense, {answered('B')}]".encode())
+    assert [one.id for one in items] == ["x", "y"]
+    assert (items[0].error is not None, items[1].response.text) == (True, "B")
+
+
+async def test_more_answers_than_questions_belong_to_none(wire, tmp_path):
+    rows = ", ".join([answered("A")] * 3)
+    with pytest.raises(ProtocolError, match="more answers than 2 questions"):
+        await results_of(wire, tmp_path, f"[{rows}]".encode(), content=("1", "2"))
+
+
+async def test_a_job_that_was_submitted_to_such_an_address_has_numbers(wire, tmp_path):
+    items = await results_of(wire, tmp_path, f"[{answered('A')}]".encode(), content=None)
+    assert [(one.id, one.response.text) for one in items] == [("0", "A")]
+
+
+async def test_what_signs_an_address_is_not_told(wire, tmp_path):
+    signed = "https://host/{id}.json?sig=zz-signature"
+    provider = wire.provider("http://host", batch_output="s3://b/{id}", batch_results=signed)
+    assert "zz-signature" not in repr(provider)
+    with pytest.raises(ConfigError) as wrong:
+        Outputs("https://host/x.json?sig=zz-signature")
+    with pytest.raises(UnsupportedFeature) as far:
+        await read("azure://host/x.json?sig=zz-signature")
+    async with open_server(Answer(body=b"[1, 2")) as server, open_host() as host:
+        asked = wire.provider(server.url)
+        async with asked.open(host):
+            with pytest.raises(ProtocolError, match="no whole list") as cut:
+                await read(f"{server.url}/x.json?sig=zz-signature", asked._http.client)
+    for caught in (wrong, far, cut):
+        assert "zz-signature" not in str(caught.value)

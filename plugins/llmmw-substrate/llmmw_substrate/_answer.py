@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import suppress
+from itertools import zip_longest
 from typing import Any
 
 import attrs
@@ -21,22 +23,13 @@ from llmmw import (
     TextPart,
 )
 from llmmw.errors import ProtocolError
-from llmmw.flow import MessageFold
 from llmmw.plugin import Fold
 from llmmw_substrate._request import NODE
 
-__all__ = ["Answer", "is_failure", "vectors_of"]
+__all__ = ["Answer", "vectors_of"]
 
 _MOST = 64
 _PLACED = {"text", "json_object", "choices"}
-
-
-def is_failure(told: object) -> bool:
-    """Whether what stands in the place of a result is an error."""
-    if not isinstance(told, dict) or not isinstance(told.get("message"), str):
-        return False
-    kind = told.get("type")
-    return isinstance(kind, str) and kind.endswith("_error")
 
 
 @attrs.define(eq=False)
@@ -54,7 +47,6 @@ class Answer:
     """What was told so far."""
     complete: bool = attrs.field(default=False, init=False)
     """Whether the result has come."""
-    _messages: MessageFold = attrs.field(factory=MessageFold, init=False)
     _told: list[str] = attrs.field(factory=list, init=False)
     _beside: dict[str, Any] = attrs.field(factory=dict, init=False)
     _made: list[Delta] = attrs.field(factory=list, init=False)
@@ -66,19 +58,21 @@ class Answer:
             ProtocolError: if it is none, or takes back what was told.
         """
         self._made = []
+        kind, data = message.get("object"), message.get("data")
         if self.complete:
             return []
-        try:
-            self._messages(message)
-        except (LookupError, TypeError, ValueError, RecursionError) as error:
-            raise ProtocolError(f"the host sent a message that is none: {error!r}") from None
-        if NODE in self._messages.results:
-            return self.whole(self._messages.results[NODE])
-        if self._messages.graph is not None:
-            if NODE not in self._messages.graph:
+        if kind == "graph.result":
+            if not isinstance(data, dict) or NODE not in data:
                 raise ProtocolError("the host ended the graph without a result of its node")
-            return self.whole(self._messages.graph[NODE])
-        self._tell(_begun(self._messages.data.get(NODE)))
+            return self.whole(data[NODE])
+        if message.get("node_id", message.get("nodeId")) != NODE:
+            return []
+        if kind == "node.result":
+            return self.whole(data)
+        if kind == "node.delta":
+            for at, text, added in _pieces(data):
+                before = self._told[at] if added and at < len(self._told) else ""
+                self._tell(at, before + text)
         return self._made
 
     def whole(self, result: object) -> list[Delta]:
@@ -88,15 +82,17 @@ class Answer:
             ProtocolError: if it is none.
         """
         self._made = []
-        texts = _texts(result)
+        rows = _rows(result)
+        texts = [_text(row, before) for row, before in zip_longest(rows, self._told)]
         self._begin()
-        self._tell(texts)
-        for at in range(len(texts)):
+        for at, text in enumerate(texts):
+            self._tell(at, text)
             self._open(at)
             self._make(PartEnd(0, self.fold.whole(0, at), at))
         self.complete = True
         assert isinstance(result, dict)
-        self._beside = {name: one for name, one in result.items() if name not in _PLACED}
+        more = [_beside(row) for row in rows] if "choices" in result else []
+        self._beside = _beside(result) | ({"choices": more} if any(more) else {})
         return self._made
 
     def response(self, **fields: Any) -> Generation:
@@ -111,13 +107,12 @@ class Answer:
         """The whole answer. The host does not say why it ended, nor what it cost."""
         return self.response(finish=Finish("stop"), raw=self._beside, **fields)
 
-    def _tell(self, texts: Sequence[str]) -> None:
-        for at, text in enumerate(texts):
-            before = self._told[at] if at < len(self._told) else ""
-            if text == before:
-                continue
-            if not text.startswith(before):
-                raise ProtocolError("the host took back what it had told")
+    def _tell(self, at: int, text: str) -> None:
+        """The text of a candidate, as far as it has come."""
+        before = self._told[at] if at < len(self._told) else ""
+        if not text.startswith(before):
+            raise ProtocolError("the host took back what it had told")
+        if text != before:
             self._open(at)
             self._told[at] = text
             self._make(PartDelta(index=0, candidate=at, text=text[len(before) :]))
@@ -138,19 +133,34 @@ class Answer:
         self._made.append(delta)
 
 
-def _begun(told: object) -> list[str]:
-    """The texts of a result of which only a part is there."""
-    if not isinstance(told, dict):
+def _pieces(data: object) -> list[tuple[int, str, bool]]:
+    """The texts in a delta: of which candidate, and whether they are added to what there is.
+
+    Raises:
+        ProtocolError: if it has choices that are none.
+    """
+    if not isinstance(data, dict):
         return []
-    rows = told.get("choices") if "choices" in told else [told]
-    if not isinstance(rows, list) or len(rows) > _MOST:
+    rows = data.get("choices")
+    several: list[tuple[Any, Any, bool]]
+    if "choices" not in data:
+        several = [(0, data, True)]
+    elif isinstance(rows, list) and len(rows) <= _MOST:
+        several = [(at, row, False) for at, row in enumerate(rows)]
+    elif isinstance(rows, dict) and rows.get("object") == "array.item":
+        several = [(rows.get("index", -1), rows.get("item"), True)]
+    else:
         raise ProtocolError("the host sent choices that are none")
-    texts = [row.get("text") if isinstance(row, dict) else None for row in rows]
-    return [text if isinstance(text, str) else "" for text in texts]
+    if not all(type(at) is int and 0 <= at < _MOST for at, _, _ in several):
+        raise ProtocolError("the host sent a choice of no place")
+    texts = [
+        (at, row.get("text") if isinstance(row, dict) else None, to) for at, row, to in several
+    ]
+    return [(at, text, to) for at, text, to in texts if isinstance(text, str)]
 
 
-def _texts(told: object) -> list[str]:
-    """The texts of a result.
+def _rows(told: object) -> list[Any]:
+    """The candidates of a result.
 
     Raises:
         ProtocolError: if there is none.
@@ -158,17 +168,24 @@ def _texts(told: object) -> list[str]:
     rows = told.get("choices", [told]) if isinstance(told, dict) else None
     if not isinstance(rows, list) or not rows or len(rows) > _MOST:
         raise ProtocolError("the host sent no result of its node")
-    return [_text(row) for row in rows]
+    return rows
 
 
-def _text(row: object) -> str:
+def _text(row: object, before: str | None) -> str:
+    """The text of a candidate, or its data; what was told `before` goes on."""
     if isinstance(row, dict):
         data, text = row.get("json_object"), row.get("text")
-        if data is not None:
-            return json.dumps(data, ensure_ascii=False)
-        if isinstance(text, str):
+        if isinstance(text, str) and (data is None or (before and text.startswith(before))):
             return text
+        if data is not None:
+            with suppress(RecursionError):
+                return json.dumps(data, ensure_ascii=False)
     raise ProtocolError("the host sent a choice without a text")
+
+
+def _beside(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What has no place in a response."""
+    return {name: one for name, one in row.items() if name not in _PLACED}
 
 
 def vectors_of(told: object, count: int) -> list[list[float]]:

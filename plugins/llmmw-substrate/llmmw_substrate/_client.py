@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any, Self, TypeAlias
 
 import attrs
 
-from llmmw.errors import BadRequest
-from llmmw.flow import Executable, Graph, executable, to_link
+from llmmw.flow import Executable, executable, to_link
 from llmmw.flow.dag import ComposeEndpoint, to_dag
-from llmmw.plugin import open_nursery
 from llmmw.wire import KeyOption, Secret
-from llmmw_substrate._headers import about_us
-from llmmw_substrate._response import GraphResponse, kinds_of
-from llmmw_substrate._stream import GraphStream, Log
+from llmmw_substrate._response import GraphResponse, kinds_of, typed
+from llmmw_substrate._stream import GraphStream
 
 __all__ = ["Substrate"]
 
@@ -52,35 +49,25 @@ class Substrate:
     headers: Mapping[str, str | Secret] = attrs.field(factory=dict, repr=False)
     http: Any = attrs.field(default=None, repr=False)
     _endpoint: ComposeEndpoint = attrs.field(init=False, repr=False)
-    _open: AsyncExitStack | None = attrs.field(default=None, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        given = {name.lower() for name in self.headers}
-        own = {name: one for name, one in about_us().items() if name.lower() not in given}
         self._endpoint = ComposeEndpoint(
             base_url=self.base_url,
             api_key=self.api_key,
             secrets=self.secrets,
-            headers={**own, **self.headers},
+            headers=self.headers,
             timeout=self.timeout,
             http=self.http,
         )
-        self.api_key, self.secrets = self._endpoint.api_key, self._endpoint.secrets
-        self.headers = {
-            name: one for name, one in self._endpoint.headers.items() if name.lower() in given
-        }
+        kept = self._endpoint  # in which no key can be read
+        self.api_key, self.secrets, self.headers = kept.api_key, kept.secrets, kept.headers
 
     async def __aenter__(self) -> Self:
-        if self._open is not None:
-            raise BadRequest("it is open already: use it within its block")
-        self._open = AsyncExitStack()
-        await self._open.enter_async_context(self._endpoint)
+        await self._endpoint.__aenter__()
         return self
 
     async def __aexit__(self, *raised: object) -> None:
-        stack, self._open = self._open, None
-        if stack is not None:
-            await stack.aclose()
+        await self._endpoint.__aexit__(*raised)
 
     async def run(self, *nodes: Any) -> GraphResponse:
         """Have a graph run.
@@ -95,9 +82,8 @@ class Substrate:
             DeadlineExceeded: if the time ran out.
             BadRequest: for what the host can't be sent.
         """
-        dag = _some(self.serialize(*nodes))
-        told = await self._endpoint.run(dag)
-        return GraphResponse(told.json, told.status, told.request_id, told.headers, kinds_of(dag))
+        dag = self.serialize(*nodes)
+        return typed(await self._endpoint.run(dag), kinds_of(dag))
 
     @asynccontextmanager
     async def stream(self, *nodes: Any) -> AsyncIterator[GraphStream]:
@@ -110,12 +96,9 @@ class Substrate:
         Raises:
             LLMError: as `run`.
         """
-        dag = _some(self.serialize(*nodes))
-        async with self._endpoint.stream(dag) as told, open_nursery() as nursery:
-            log = Log()
-            nursery.start_soon(log.read, told)
-            yield GraphStream(log, kinds_of(dag))
-            nursery.cancel_scope.cancel()
+        dag = self.serialize(*nodes)
+        async with self._endpoint.stream(dag) as told:
+            yield GraphStream(told, kinds_of(dag))
 
     def graph(self, *nodes: Any, hear: Hear | None = None) -> Executable[GraphResponse]:
         """The run of a graph as one Executable: for plain and asyncio programs, whose clients
@@ -127,7 +110,7 @@ class Substrate:
                 streamed then. It is called where the graph runs: in plain and asyncio programs
                 that is a thread of llmmw, so have it put the message where your own finds it.
         """
-        return _composed(self, _some(self.serialize(*nodes)), hear)
+        return _composed(self, self.serialize(*nodes), hear)
 
     @staticmethod
     def serialize(*nodes: Any) -> dict[str, Any]:
@@ -137,13 +120,8 @@ class Substrate:
             nodes: as for `run`.
 
         Raises:
-            BadRequest: for what the host can't be sent: an operation that it does not know, a
-                set, names of an object that are no texts, two nodes of one id, nodes that need
-                each other in a circle.
+            BadRequest: for what the host can't be sent; see `llmmw.flow.dag.to_dag`.
         """
-        if len(nodes) == 1 and isinstance(nodes[0], Mapping) and "nodes" in nodes[0]:
-            return dict(nodes[0])
-        Graph.collect(nodes).validate()
         return to_dag(*nodes)
 
     @staticmethod
@@ -154,12 +132,6 @@ class Substrate:
             nodes: as for `run`.
         """
         return to_link(Substrate.serialize(*nodes), _SHOWN_AT)
-
-
-def _some(dag: dict[str, Any]) -> dict[str, Any]:
-    if not dag["nodes"]:
-        raise BadRequest("there is no node to run")
-    return dag
 
 
 @executable

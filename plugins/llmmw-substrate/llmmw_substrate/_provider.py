@@ -11,10 +11,10 @@ import attrs
 
 from llmmw import Call, Delta, Embed, Embeddings, Generate, Generation, Response
 from llmmw.errors import LLMError, ProtocolError, StreamInterrupted, UnsupportedFeature
+from llmmw.flow.dag import compose_headers, is_failure, request_id_in, secret_headers
 from llmmw.plugin import Capabilities, Host, Provider
 from llmmw.wire import Http, Key, KeyOption, Losses, Reply, Secret, dumps, guarded, loads, spare
-from llmmw_substrate._answer import Answer, is_failure, vectors_of
-from llmmw_substrate._headers import REQUEST_ID, about_us, for_hosts, of_request
+from llmmw_substrate._answer import Answer, vectors_of
 from llmmw_substrate._models import model_of
 from llmmw_substrate._request import NODE, embed_graph, generate_graph
 
@@ -52,7 +52,7 @@ class SubstrateProvider(Provider):
         key = Key(self.api_key, ("SUBSTRATE_API_KEY",))
         self.api_key = key.source
         self.headers = guarded(self.headers)
-        hosts = for_hosts(self.secrets)
+        hosts = secret_headers(self.secrets)
         self.secrets = dict(zip(self.secrets, hosts.values(), strict=True))
         self._http = Http(
             base_url=self.base_url, key=key, headers=hosts | self.headers, client=self.http
@@ -95,7 +95,7 @@ class SubstrateProvider(Provider):
                 await _read(reply, answer, call)
                 return answer.finished(
                     http=reply.info,
-                    request_id=_request_id(reply),
+                    request_id=reply.request_id,
                     warnings=tuple(losses.warnings),
                     ledger=call.ledger,
                 )
@@ -113,7 +113,7 @@ class SubstrateProvider(Provider):
                 model=request.model_name,
                 provider=self.name,
                 http=reply.info,
-                request_id=_request_id(reply),
+                request_id=reply.request_id,
                 warnings=tuple(losses.warnings),
             )
 
@@ -121,10 +121,8 @@ class SubstrateProvider(Provider):
     async def _post(
         self, call: Call, graph: object, *, stream: bool = False
     ) -> AsyncIterator[Reply]:
-        own = about_us() | of_request(stream=stream)
-        given = {name.lower() for name in self._http.headers}
-        kept = {name: one for name, one in own.items() if name.lower() not in given}
-        http = attrs.evolve(self._http, headers=kept | dict(self._http.headers))
+        headers = compose_headers(self._http.headers, stream=stream)
+        http = attrs.evolve(self._http, headers=headers)
 
         def sent() -> None:
             call.attempt.mark_sent(call.ledger)
@@ -135,12 +133,8 @@ class SubstrateProvider(Provider):
                 yield reply
         except LLMError as error:
             if error.request_id is None and call.attempt.sent is not None:
-                error.request_id = own[REQUEST_ID]  # by which the host knows it too
+                error.request_id = request_id_in(headers)
             raise
-
-
-def _request_id(reply: Reply) -> str | None:
-    return reply.info.headers.get(REQUEST_ID.lower()) or reply.request_id
 
 
 def _result(reply: Reply, data: bytes) -> object:

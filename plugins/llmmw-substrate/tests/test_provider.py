@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from llmmw import Client, Embed, Generate, JsonSchema, MediaPart, Message, TextPart
@@ -266,3 +268,43 @@ async def test_keys_of_other_hosts(wire):
     assert told["x-substrate-openai-api-key"] == "key-o"
     assert told["user-agent"] == "me"
     assert "key-o" not in repr(wire.provider("http://h", secrets=secrets))
+
+
+async def test_a_result_with_fewer_choices_than_were_told_takes_one_back(wire):
+    answer = wire.events(wire.choice("a"), wire.choice("b", 1), *wire.ended(wire.result("a")))
+    with pytest.raises(ProtocolError):
+        await wire.ask(answer, n=2)
+
+
+async def test_a_choice_that_has_text_and_data_goes_on_as_it_began(wire):
+    result = {"choices": [{"text": '{"a":1}', "json_object": {"a": 1}, "seed": 5}], "more": 1}
+    told = await wire.ask(wire.events(wire.choice('{"a":'), *wire.ended(result)))
+    assert told.text == '{"a":1}'
+    assert told.raw == {"more": 1, "choices": [{"seed": 5}]}
+    assert (await wire.ask(wire.whole(result))).text == '{"a": 1}'
+
+
+@pytest.mark.parametrize("index", [-1, 64, 10**9, True, "0", None])
+async def test_a_choice_of_no_place(wire, index):
+    with pytest.raises(ProtocolError, match="a choice of no place"):
+        await wire.ask(wire.events(wire.choice("x", index), *wire.ended(wire.result("x"))))
+
+
+async def test_what_has_no_place_in_a_text_takes_no_memory(wire):
+    """An index is a number that a host may err in, and so is how deep data nest."""
+    far = {"object": "array.item", "index": 10**9, "item": {"text": "y"}}
+    deep = json.loads('{"a":' * 900 + "1" + "}" * 900)
+    answer = wire.events(wire.delta({"other": far}), *wire.ended(wire.result("x")))
+    assert (await wire.ask(answer)).text == "x"
+    for result in ({"choices": [{"json_object": deep}]}, {"choices": [{"text": "x", "b": deep}]}):
+        try:
+            await wire.ask(wire.whole(result))
+        except ProtocolError:
+            continue
+
+
+async def test_the_id_of_an_error_by_status_stands_in_its_header(wire):
+    async with wire.client(wire.body(b"", 500, x_substrate_request_id="r9")) as (client, _):
+        with pytest.raises(ServerError) as caught:
+            await client.ask("hi")
+    assert caught.value.request_id == "r9"
