@@ -55,16 +55,32 @@ PAGES: dict[str, tuple[str, str, tuple[str, ...]]] = {
             "Items",
             "Item",
             "Progress",
-            "ClientBatches",
-            "ClientFiles",
-            "BatchInfo",
-            "BatchItem",
-            "FileInfo",
             "Journal",
             "Capabilities",
             "Plugins",
             "Listing",
             "Instrument",
+        ),
+    ),
+    "administration.md": (
+        "Administration",
+        "The models, files, fine-tunes and batches at providers: `client.models`, `client.files`, "
+        "`client.fine_tunes` and `client.batches`, and what they tell. All names are imported from "
+        "`llmmw`. How to: [administer](../how-to/administer.md).",
+        (
+            "ClientModels",
+            "ClientFiles",
+            "ClientFineTunes",
+            "ClientBatches",
+            "Pages",
+            "Transfer",
+            "ModelInfo",
+            "FileInfo",
+            "FineTuneInfo",
+            "FineTuneEvent",
+            "Checkpoint",
+            "BatchInfo",
+            "BatchItem",
         ),
     ),
     "requests.md": (
@@ -454,11 +470,49 @@ def anthropic_page() -> str:
     return page("llmmw-anthropic", text, entry(named("llmmw_anthropic._provider", "Anthropic")))
 
 
+def bedrock_page() -> str:
+    """The plugin llmmw-bedrock: options of the provider, and the signer."""
+    text = prose(docstring("llmmw_bedrock"))
+    names = (("llmmw_bedrock._provider", "Bedrock"), ("llmmw_bedrock._sign", "signed"))
+    three = (*names, ("llmmw_bedrock._sign", "AwsCredentials"))
+    return page("llmmw-bedrock", text, *(entry(named(*one)) for one in three))
+
+
+def cohere_page() -> str:
+    """The plugin llmmw-cohere: options of the provider."""
+    text = prose(docstring("llmmw_cohere"))
+    return page("llmmw-cohere", text, entry(named("llmmw_cohere._provider", "Cohere")))
+
+
 def google_page() -> str:
     """The plugin llmmw-google: options of its two providers."""
     two = (("llmmw_google._provider", "Google"), ("llmmw_google._vertex", "Vertex"))
     text = prose(docstring("llmmw_google"))
     return page("llmmw-google", text, *(entry(named(*one)) for one in two))
+
+
+def llm_engine_page() -> str:
+    """The plugin llmmw-llm-engine: options of the provider, and the check of tables."""
+    names = (
+        ("llmmw_llm_engine._provider", "LLMEngine"),
+        ("llmmw_llm_engine", "check_training_csv"),
+        ("llmmw_llm_engine", "CsvReport"),
+        ("llmmw_llm_engine", "CsvProblem"),
+    )
+    text = prose(docstring("llmmw_llm_engine"))
+    return page("llmmw-llm-engine", text, *(entry(named(*one)) for one in names))
+
+
+def mistral_page() -> str:
+    """The plugin llmmw-mistral: options of the provider."""
+    text = prose(docstring("llmmw_mistral"))
+    return page("llmmw-mistral", text, entry(named("llmmw_mistral._provider", "Mistral")))
+
+
+def ollama_page() -> str:
+    """The plugin llmmw-ollama: options of the provider."""
+    text = prose(docstring("llmmw_ollama"))
+    return page("llmmw-ollama", text, entry(named("llmmw_ollama._provider", "Ollama")))
 
 
 def redis_page() -> str:
@@ -480,13 +534,38 @@ def semantic_page() -> str:
     return page("llmmw-semantic", prose(docstring("llmmw_semantic")), *rows)
 
 
+def substrate_page() -> str:
+    """The plugin llmmw-substrate: graphs, their results, the kinds of nodes, and the provider."""
+    names = (
+        ("_client", "Substrate"),
+        ("_response", "GraphResponse"),
+        ("_stream", "GraphStream"),
+        ("_kind", "Kind"),
+        ("_provider", "SubstrateProvider"),
+    )
+    kinds = importlib.import_module("llmmw_substrate.nodes").KINDS
+    rows = ["| kind | needs | gives |", "|---|---|---|"]
+    for name, kind in sorted(kinds.items()):
+        needed = ", ".join(f"`{one}`" for one in kind.needed) or "nothing"
+        rows.append(f"| `{name}` | {needed} | `{kind.out.__name__}` |")
+    shown = [entry(named(f"llmmw_substrate.{place}", name)) for place, name in names]
+    text = prose(docstring("llmmw_substrate"))
+    return page("llmmw-substrate", text, *shown, "## Kinds of nodes", "\n".join(rows))
+
+
 PLUGINS: dict[str, tuple[str, Callable[[], str]]] = {
     "anthropic.md": ("llmmw_anthropic", anthropic_page),
+    "bedrock.md": ("llmmw_bedrock", bedrock_page),
+    "cohere.md": ("llmmw_cohere", cohere_page),
     "google.md": ("llmmw_google", google_page),
+    "llm-engine.md": ("llmmw_llm_engine", llm_engine_page),
     "local.md": ("llmmw_local", local_page),
+    "mistral.md": ("llmmw_mistral", mistral_page),
+    "ollama.md": ("llmmw_ollama", ollama_page),
     "openai.md": ("llmmw_openai", openai_page),
     "redis.md": ("llmmw_redis", redis_page),
     "semantic.md": ("llmmw_semantic", semantic_page),
+    "substrate.md": ("llmmw_substrate", substrate_page),
 }
 
 
@@ -517,11 +596,17 @@ TITLES = {
     "testing.md": "For authors of policies: `llmmw.testing`",
     "sim.md": "For simulations: `llmmw.sim`",
     "anthropic.md": "The plugin llmmw-anthropic",
+    "bedrock.md": "The plugin llmmw-bedrock",
+    "cohere.md": "The plugin llmmw-cohere",
     "google.md": "The plugin llmmw-google",
+    "llm-engine.md": "The plugin llmmw-llm-engine",
     "local.md": "The plugin llmmw-local",
+    "mistral.md": "The plugin llmmw-mistral",
+    "ollama.md": "The plugin llmmw-ollama",
     "openai.md": "The plugin llmmw-openai",
     "redis.md": "The plugin llmmw-redis",
     "semantic.md": "The plugin llmmw-semantic",
+    "substrate.md": "The plugin llmmw-substrate",
 }
 
 

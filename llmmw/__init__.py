@@ -139,17 +139,8 @@ if TYPE_CHECKING:
 # Where each name stands; imported when it is first used, so that `import llmmw` costs nothing.
 _HOMES = {
     "_config._advice": ("Advice", "advise"),
-    "_administration": (
-        "BatchInfo",
-        "BatchItem",
-        "Checkpoint",
-        "FileInfo",
-        "FineTuneEvent",
-        "FineTuneInfo",
-        "ModelInfo",
-        "Pages",
-        "Transfer",
-    ),
+    "_administration": ("BatchInfo", "BatchItem", "FileInfo", "ModelInfo", "Pages", "Transfer"),
+    "_administration._fine_tunes": ("Checkpoint", "FineTuneEvent", "FineTuneInfo"),
     "_budget": ("Budget",),
     "_call": ("Call", "Listener", "OnInterrupt"),
     "_capabilities": ("Capabilities",),

@@ -118,8 +118,11 @@ def llmmw_commands() -> list[Spec]:
         Spec("batches", "llmmw.cli.batches:batches", "list batches at providers, fetch them"),
         Spec("cache", "llmmw.cli.cache:cache", "look at kept answers, copy and clear them"),
         Spec("check", "llmmw.cli.check:check", "show a configuration and what is doubtful in it"),
+        Spec("files", "llmmw.cli.files:files", "list files at providers, send and fetch them"),
+        Spec("fine-tunes", "llmmw.cli.fine_tunes:fine_tunes", "have models trained further"),
         Spec("laws", "llmmw.testing._command:laws", "try the laws of policies on random stacks"),
         Spec("map", "llmmw.cli.map:map_file", "answer a file of questions"),
+        Spec("models", "llmmw.cli.models:models", "list models at providers, make and fetch them"),
         Spec("plugins", "llmmw.cli.plugins:plugins", "list what is installed"),
         Spec("simulate", "llmmw.cli.simulate:simulate_stack", "try a stack in a simulated world"),
     ]

@@ -82,7 +82,7 @@ class BatchInfo:
     created: float | None = None
     """Seconds since 1970."""
     expires: float | None = None
-    metadata: Mapping[str, str] | None = None
+    metadata: Mapping[str, str] | None = attrs.field(default=None, hash=False)
     """Its labels; `None` where the provider keeps none."""
     refusals: tuple[Refusal, ...] = ()
     raw: Mapping[str, Any] = attrs.field(factory=dict, eq=False, repr=False)

@@ -34,7 +34,7 @@ class FineTuneInfo:
     """Seconds since 1970."""
     finished: float | None = None
     """Seconds since 1970."""
-    hyperparameters: Mapping[str, Any] = attrs.field(factory=dict)
+    hyperparameters: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
     trained_tokens: int | None = None
     failure: str = ""
     """Why it failed, if it did."""
@@ -61,7 +61,7 @@ class Checkpoint:
     model: str = ""
     """What stands after the colon of a target, where it can be asked."""
     step: int | None = None
-    metrics: Mapping[str, float] = attrs.field(factory=dict)
+    metrics: Mapping[str, float] = attrs.field(factory=dict, hash=False)
     created: float | None = None
     """Seconds since 1970."""
     raw: Mapping[str, Any] = attrs.field(factory=dict, eq=False, repr=False)

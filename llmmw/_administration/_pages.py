@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
 from typing import Any, Generic, TypeVar
 
+import trio
+
 from llmmw._administration._verbs import Page
 
 __all__ = ["Pages", "Pass"]
@@ -43,14 +45,20 @@ class Pages(Generic[T]):
 
 
 class Pass(ABC, AsyncIterator[T]):
-    """One pass over a list."""
+    """One pass over a list. Tasks may share it: each row is given to one of them."""
 
     def __init__(self) -> None:
         self._here: deque[T] = deque()
+        self._lock = trio.Lock()
 
-    @abstractmethod
     async def next_rows(self) -> Sequence[T]:
         """Some rows more; none at the end."""
+        async with self._lock:
+            return await self._read()
+
+    @abstractmethod
+    async def _read(self) -> Sequence[T]:
+        """What `next_rows` gives, asked by one task at a time."""
 
     async def __anext__(self) -> T:
         if not self._here:
@@ -68,7 +76,7 @@ class _PageByPage(Pass[T]):
         self._seen: set[str] = set()
         self._ended = limit == 0
 
-    async def next_rows(self) -> Sequence[T]:
+    async def _read(self) -> Sequence[T]:
         """The next page. A host that leads in circles is followed once around."""
         rows: Sequence[T] = ()
         while not rows and not self._ended:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterator, Sequence
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ from llmmw.errors import BadRequest
 __all__ = ["Pieces", "Source", "source_of"]
 
 _PIECE = 256 * 1024
+_NO_SIZE = "the size of {} can't be told beforehand: save it as a file first"
 
 
 class Pieces(Protocol):
@@ -60,7 +62,19 @@ class Source:
     def of_pieces(cls, name: str, pieces: Sequence[bytes]) -> Source:
         """A file of what is in memory already; it is not copied."""
         size = sum(map(len, pieces))
-        return cls(name, size, lambda: _Reading(size, iter(pieces)))
+        return cls(name, size, lambda: _Reading(size, _evenly(pieces)))
+
+
+def _evenly(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Long ones cut and short ones joined, so that each is worth a write, and a progress."""
+    held = bytearray()
+    for whole in pieces:
+        for at in range(0, len(whole), _PIECE):
+            held += whole[at : at + _PIECE]
+            if len(held) >= _PIECE:
+                yield bytes(held)
+                held.clear()
+    yield bytes(held)
 
 
 class _Reading:
@@ -72,7 +86,7 @@ class _Reading:
 
     async def next_piece(self) -> bytes:
         """The next one."""
-        return next(filter(None, self._left), b"")
+        return next(self._left, b"")
 
     def close(self) -> None:
         """Nothing is open."""
@@ -91,13 +105,15 @@ class _ReadingFile(_Reading):
         if not self._unread:
             return b""
         try:
-            piece: bytes = await trio.to_thread.run_sync(self._file.read, min(_PIECE, self._unread))
-        except OSError as error:
-            raise BadRequest(f"{self._name} can't be read: {error.strerror}") from None
+            piece = await trio.to_thread.run_sync(self._file.read, min(_PIECE, self._unread))
+        except (OSError, ValueError) as error:  # ValueError: its owner has closed it
+            raise BadRequest(f"{self._name} can't be read: {_why(error)}") from None
         if not piece:
             raise BadRequest(f"{self._name} has become shorter while it was sent")
+        if not isinstance(piece, (bytes, bytearray, memoryview)):
+            raise BadRequest(f"{self._name} gave a {type(piece).__name__}: open it in binary mode")
         self._unread -= len(piece)
-        return piece
+        return bytes(piece)
 
     def close(self) -> None:
         """Close what was opened here."""
@@ -125,39 +141,51 @@ def source_of(file: object, name: str | None = None) -> Source:
 
 
 def _of_path(path: Path, name: str | None) -> Source:
-    try:
-        with path.open("rb") as file:
-            size = _size(file, str(path))
-    except OSError as error:
-        raise BadRequest(f"the file {path} can't be sent: {error.strerror}") from None
-
-    def begin() -> _Reading:
+    def opened() -> Any:
         try:
-            return _ReadingFile(str(path), size, path.open("rb"), ours=True)
-        except OSError as error:
-            raise BadRequest(f"the file {path} can't be sent: {error.strerror}") from None
+            # Looked at first: to open a pipe without a writer would hold up everything.
+            if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+                raise BadRequest(_NO_SIZE.format(path))
+            return path.open("rb")
+        except (OSError, ValueError) as error:  # ValueError: a name that none can be
+            raise BadRequest(f"the file {path} can't be sent: {_why(error)}") from None
 
-    return Source(name or path.name, size, begin)
+    with opened() as file:
+        size = os.fstat(file.fileno()).st_size
+    return Source(
+        name or path.name, size, lambda: _ReadingFile(str(path), size, opened(), ours=True)
+    )
 
 
 def _of_open(file: Any, name: str | None) -> Source:
     if isinstance(file, io.TextIOBase):
         raise BadRequest("the file is open as text: open it in binary mode, 'rb'")
     own = getattr(file, "name", None)
-    named = name or (Path(own).name if isinstance(own, str) else "data")
-    start = file.tell() if file.seekable() else 0
-    size = _size(file, named) - start
-    file.seek(start)
+    named = name or (Path(own).name if isinstance(own, str) else "") or "data"
+    try:
+        start, size = _rest(file)
+    except (AttributeError, OSError):  # a pipe, or what has no more than `read`
+        raise BadRequest(_NO_SIZE.format(named)) from None
+    except ValueError as error:
+        raise BadRequest(f"{named} can't be sent: {error}") from None
 
     def begin() -> _Reading:
-        file.seek(start)
+        try:
+            file.seek(start)
+        except (OSError, ValueError) as error:
+            raise BadRequest(f"{named} can't be read again: {_why(error)}") from None
         return _ReadingFile(named, size, file, ours=False)
 
     return Source(named, size, begin)
 
 
-def _size(file: Any, where: str) -> int:
-    if not file.seekable():
-        raise BadRequest(f"the size of {where} can't be told beforehand: save it as a file first")
-    end: int = file.seek(0, os.SEEK_END)
-    return end
+def _rest(file: Any) -> tuple[int, int]:
+    """Where an open file stands, and how many bytes follow."""
+    start = file.tell()
+    end = file.seek(0, os.SEEK_END)
+    file.seek(start)
+    return start, max(end - start, 0)
+
+
+def _why(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

@@ -14,7 +14,7 @@ from llmmw._call import Call
 from llmmw._map import check_many, request_of
 from llmmw._provider import Provider
 from llmmw._request import Embed, Generate, Request, conversation
-from llmmw._verbs._group import Group
+from llmmw._verbs._group import Group, named, quiet
 from llmmw._verbs._patience import SHORT, ask_verb, wait_for
 from llmmw.errors import BadRequest, LLMError
 
@@ -103,7 +103,9 @@ class ClientBatches(Group[Batches]):
         self, id: str, *, provider: str | None = None, timeout: float | None = SHORT
     ) -> BatchInfo:
         """How far a batch is."""
-        return await self._ask("get", lambda verbs: verbs.get(id), provider, timeout, reads=True)
+        return await self._ask(
+            "get", lambda verbs: verbs.get(named(id)), provider, timeout, reads=True
+        )
 
     def list(
         self,
@@ -125,19 +127,21 @@ class ClientBatches(Group[Batches]):
         **fields: Any,
     ) -> BatchInfo:
         """Change a batch that goes on; `fields` are the host's own."""
-        return await self._ask("update", lambda verbs: verbs.update(id, fields), provider, timeout)
+        return await self._ask(
+            "update", lambda verbs: verbs.update(named(id), fields), provider, timeout
+        )
 
     async def cancel(
         self, id: str, *, provider: str | None = None, timeout: float | None = SHORT
     ) -> BatchInfo:
         """Let a batch end. What it has answered by then is billed, and can be read."""
-        return await self._ask("cancel", lambda verbs: verbs.cancel(id), provider, timeout)
+        return await self._ask("cancel", lambda verbs: verbs.cancel(named(id)), provider, timeout)
 
     async def delete(
         self, id: str, *, provider: str | None = None, timeout: float | None = SHORT
     ) -> None:
         """Have a batch that has ended, and what came of it, deleted."""
-        await self._ask("delete", lambda verbs: verbs.delete(id), provider, timeout)
+        await self._ask("delete", lambda verbs: verbs.delete(named(id)), provider, timeout)
 
     async def wait(
         self,
@@ -145,7 +149,7 @@ class ClientBatches(Group[Batches]):
         *,
         provider: str | None = None,
         timeout: float | None = None,
-        progress: Callable[[BatchInfo], None] = lambda info: None,
+        progress: Callable[[BatchInfo], None] | None = None,
     ) -> BatchInfo:
         """Wait until a batch has ended. The host is asked ever more seldom, up to every 30 s.
 
@@ -154,10 +158,10 @@ class ClientBatches(Group[Batches]):
         """
         verbs = await self._verbs(provider)
         return await wait_for(
-            lambda: verbs.get(id),
+            lambda: verbs.get(named(id)),
             lambda info: info.ended,
             lambda info: info.status,
-            progress,
+            quiet(progress),
             verb="batches.wait",
             timeout=timeout,
         )
@@ -173,7 +177,7 @@ class ClientBatches(Group[Batches]):
         """What came of each question, one by one as it is read: for more than memory holds. Iterate
         within `contextlib.aclosing`."""
         batches = await self._verbs(provider)
-        info = await batches.get(id)
+        info = await batches.get(named(id))
         async with aclosing(batches.results(info)) as outcomes:
             async for outcome in outcomes:
                 yield await self._item(batches, info, outcome)

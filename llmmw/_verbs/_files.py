@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,17 +11,13 @@ from typing import IO, ClassVar
 
 import attrs
 
-from llmmw._administration import FileInfo, Files, Hear, Pages, Pieces, Transfer, source_of
+from llmmw._administration import FileInfo, Files, Hear, Pages, Pieces, source_of
 from llmmw._provider import Provider
 from llmmw._verbs._download import Writable, save
-from llmmw._verbs._group import Group
-from llmmw._verbs._patience import SHORT, within
+from llmmw._verbs._group import Group, named, quiet
+from llmmw._verbs._patience import SHORT, ask_verb
 
 __all__ = ["ClientFiles"]
-
-
-def _nobody(transfer: Transfer) -> None:
-    """Hears nothing."""
 
 
 @attrs.frozen
@@ -38,7 +36,7 @@ class ClientFiles(Group[Files]):
         *,
         name: str | None = None,
         purpose: str = "batch",
-        progress: Hear = _nobody,
+        progress: Hear | None = None,
         provider: str | None = None,
         timeout: float | None = None,
     ) -> FileInfo:
@@ -55,16 +53,18 @@ class ClientFiles(Group[Files]):
         Raises:
             BadRequest: if the file can't be read.
         """
-        source = source_of(file, name)
+        source, hear = source_of(file, name), quiet(progress)
         return await self._ask(
-            "upload", lambda verbs: verbs.upload(source, purpose, progress), provider, timeout
+            "upload", lambda verbs: verbs.upload(source, purpose, hear), provider, timeout
         )
 
     async def get(
         self, id: str, *, provider: str | None = None, timeout: float | None = SHORT
     ) -> FileInfo:
         """What is known of a file."""
-        return await self._ask("get", lambda verbs: verbs.get(id), provider, timeout, reads=True)
+        return await self._ask(
+            "get", lambda verbs: verbs.get(named(id)), provider, timeout, reads=True
+        )
 
     def list(
         self,
@@ -81,7 +81,7 @@ class ClientFiles(Group[Files]):
         id: str,
         to: str | Path | Writable,
         *,
-        progress: Hear = _nobody,
+        progress: Hear | None = None,
         provider: str | None = None,
         timeout: float | None = None,
     ) -> int:
@@ -90,38 +90,47 @@ class ClientFiles(Group[Files]):
         Args:
             id: the file.
             to: a path, where nothing stands before all has come, and what stood there is
-                replaced; or an open binary file.
-            progress: hears how far it is.
+                replaced; or an open binary file, into which nothing is written twice.
+            progress: hears how far it is; from 0 on again where it is fetched again.
             provider: see above.
             timeout: seconds; default: none.
 
         Raises:
+            BadRequest: if it can't be written there.
             StreamInterrupted: if the line breaks.
         """
-        with within(timeout, "files.download"):
+
+        async def fetch() -> int:
             async with self.open(id, provider=provider) as pieces:
-                return await save(pieces, to, progress)
+                return await save(pieces, to, quiet(progress))
+
+        reads = isinstance(to, (str, os.PathLike))
+        return await ask_verb(fetch, "files.download", timeout, reads=reads)
 
     @asynccontextmanager
     async def open(self, id: str, *, provider: str | None = None) -> AsyncIterator[Pieces]:
-        """The bytes of a file, as they come: call `next_piece` until it gives none."""
+        """The bytes of a file, as they come: call `next_piece` until it gives none. Asked once."""
         verbs = await self._verbs(provider)
-        async with verbs.content(id) as pieces:
+        async with verbs.content(named(id)) as pieces:
             yield pieces
 
     async def content(
         self, id: str, *, provider: str | None = None, timeout: float | None = SHORT
     ) -> bytes:
         """The bytes of a file, for one that memory holds."""
-        found: list[bytes] = []
-        with within(timeout, "files.content"):
+        held = io.BytesIO()
+
+        async def fetch() -> None:
+            held.truncate(held.seek(0))
             async with self.open(id, provider=provider) as pieces:
                 while piece := await pieces.next_piece():
-                    found.append(piece)
-        return b"".join(found)
+                    held.write(piece)
+
+        await ask_verb(fetch, "files.content", timeout, reads=True)
+        return held.getvalue()
 
     async def delete(
         self, id: str, *, provider: str | None = None, timeout: float | None = SHORT
     ) -> None:
         """Have a file deleted."""
-        await self._ask("delete", lambda verbs: verbs.delete(id), provider, timeout)
+        await self._ask("delete", lambda verbs: verbs.delete(named(id)), provider, timeout)

@@ -14,12 +14,11 @@ from llmmw._administration import (
     FineTuneInfo,
     FineTunes,
     Pages,
-    Transfer,
     source_of,
 )
 from llmmw._provider import Provider
 from llmmw._verbs._follow import Following
-from llmmw._verbs._group import Group
+from llmmw._verbs._group import Group, named, quiet
 from llmmw._verbs._patience import SHORT, ask_verb, wait_for, within
 from llmmw.errors import UnsupportedFeature
 
@@ -90,12 +89,11 @@ class ClientFineTunes(Group[FineTunes]):
         verbs = await self._verbs(provider)
         source = source_of(file)
         await verbs.check(source)
-        target = self._targets[0] if provider is None else f"{provider}:"
-        files = (await self._router.provider(target)).files
+        files = (await self._provider(provider)).files
         if files is None:
             raise UnsupportedFeature(f"{verbs.name} keeps no files: say as text where it is")
         sent = await ask_verb(
-            lambda: files.upload(source, verbs.purpose, _nobody),
+            lambda: files.upload(source, verbs.purpose, quiet(None)),
             "files.upload",
             None,
             reads=False,
@@ -106,7 +104,9 @@ class ClientFineTunes(Group[FineTunes]):
         self, id: str, *, provider: str | None = None, timeout: float | None = SHORT
     ) -> FineTuneInfo:
         """How far it is."""
-        return await self._ask("get", lambda verbs: verbs.get(id), provider, timeout, reads=True)
+        return await self._ask(
+            "get", lambda verbs: verbs.get(named(id)), provider, timeout, reads=True
+        )
 
     def list(
         self,
@@ -122,13 +122,13 @@ class ClientFineTunes(Group[FineTunes]):
         self, id: str, *, provider: str | None = None, timeout: float | None = SHORT
     ) -> FineTuneInfo:
         """Have it stopped."""
-        return await self._ask("cancel", lambda verbs: verbs.cancel(id), provider, timeout)
+        return await self._ask("cancel", lambda verbs: verbs.cancel(named(id)), provider, timeout)
 
     async def delete(
         self, id: str, *, provider: str | None = None, timeout: float | None = SHORT
     ) -> None:
         """Have what it has made deleted."""
-        await self._ask("delete", lambda verbs: verbs.delete(id), provider, timeout)
+        await self._ask("delete", lambda verbs: verbs.delete(named(id)), provider, timeout)
 
     def events(
         self,
@@ -149,8 +149,9 @@ class ClientFineTunes(Group[FineTunes]):
             limit: so many at most.
             timeout: seconds for each page.
         """
+        most = None if follow else limit
         listed = self._list(
-            lambda verbs, after: verbs.events(id, after), provider, limit, timeout, "events"
+            lambda verbs, after: verbs.events(named(id), after), provider, most, timeout, "events"
         )
         if not follow:
             return listed
@@ -170,7 +171,7 @@ class ClientFineTunes(Group[FineTunes]):
     ) -> Pages[Checkpoint]:
         """The models on the way."""
         return self._list(
-            lambda verbs, after: verbs.checkpoints(id, after),
+            lambda verbs, after: verbs.checkpoints(named(id), after),
             provider,
             limit,
             timeout,
@@ -183,7 +184,7 @@ class ClientFineTunes(Group[FineTunes]):
         *,
         provider: str | None = None,
         timeout: float | None = None,
-        progress: Callable[[FineTuneInfo], None] = lambda info: None,
+        progress: Callable[[FineTuneInfo], None] | None = None,
     ) -> FineTuneInfo:
         """Wait until it has ended: look at the result's `succeeded` and `failure`.
 
@@ -192,14 +193,10 @@ class ClientFineTunes(Group[FineTunes]):
         """
         verbs = await self._verbs(provider)
         return await wait_for(
-            lambda: verbs.get(id),
+            lambda: verbs.get(named(id)),
             lambda info: info.ended,
             lambda info: info.status,
-            progress,
+            quiet(progress),
             verb="fine_tunes.wait",
             timeout=timeout,
         )
-
-
-def _nobody(transfer: Transfer) -> None:
-    """Hears nothing."""

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 from llmmw._administration import FineTuneEvent, Pages, Pass
-from llmmw._verbs._patience import sleep_before_poll
+from llmmw._verbs._patience import STUMBLES, sleep_before_poll
+from llmmw.errors import LLMError
 
 __all__ = ["Following"]
 
@@ -35,28 +36,42 @@ class _Looks(Pass[FineTuneEvent]):
         self._listed, self._has_ended = listed, ended
         self._told: Counter[object] = Counter()
         self._ended = self._began = False
+        self._stumbles = 0
 
-    async def next_rows(self) -> Sequence[FineTuneEvent]:
+    async def _read(self) -> Sequence[FineTuneEvent]:
         """What is new, once there is something."""
         fresh: list[FineTuneEvent] = []
         while not fresh and not self._ended:
             if self._began:
                 await sleep_before_poll(_EVERY)
             self._began = True
-            # Asked first: what is said between the two is read below.
-            self._ended = await self._has_ended()
-            fresh = await self._look()
+            try:
+                # Asked first: what is said between the two is read below.
+                ended = await self._has_ended()
+                fresh = await self._look()
+            except LLMError as error:
+                self._stumbles += 1
+                if not error.retryable or self._stumbles == STUMBLES:
+                    raise
+            else:
+                self._ended, self._stumbles = ended, 0
         return fresh
 
     async def _look(self) -> list[FineTuneEvent]:
+        rows = [event async for event in self._listed()]
+        times = [event.at for event in rows if event.at is not None]
+        if times and times[0] > times[-1]:  # the newest first; many come within a second
+            rows.reverse()
+        if len(times) == len(rows):
+            rows.sort(key=lambda event: event.at or 0.0)
         found: Counter[object] = Counter()
         fresh: list[FineTuneEvent] = []
-        async for event in self._listed():
+        for event in rows:
             key = event.id or (event.at, event.level, event.message)
             found[key] += 1
+            if event.id and found[key] > 1:
+                continue  # pages shift where more comes while they are read
             if found[key] > self._told[key]:
                 fresh.append(event)
         self._told |= found
-        if all(event.at is not None for event in fresh):
-            fresh.sort(key=lambda event: event.at or 0.0)
         return fresh

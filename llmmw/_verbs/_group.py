@@ -14,10 +14,22 @@ from llmmw._router import Router
 from llmmw._verbs._patience import SHORT, ask_verb
 from llmmw.errors import BadRequest, UnsupportedFeature
 
-__all__ = ["Group"]
+__all__ = ["Group", "named", "quiet"]
 
 T = TypeVar("T")
 V = TypeVar("V", bound=Verbs)
+
+
+def named(id: object) -> str:
+    """An id, if it can be one: hosts take none for a question after all that there is."""
+    if isinstance(id, str) and id:
+        return id
+    raise BadRequest(f"id={id!r}: expected the id, as text")
+
+
+def quiet(progress: Callable[[T], None] | None) -> Callable[[T], None]:
+    """What hears how far something is, maybe nothing."""
+    return (lambda told: None) if progress is None else progress
 
 
 @attrs.frozen
@@ -33,11 +45,13 @@ class Group(Generic[V]):
     def _of(provider: Provider) -> V | None:
         """The provider's verbs of this group."""
 
-    async def _verbs(self, provider: str | None) -> V:
-        if provider is None and not self._targets:
+    async def _provider(self, name: str | None) -> Provider:
+        if name is None and not self._targets:
             raise BadRequest("which provider is it? Name it, or give the client a target")
-        target = self._targets[0] if provider is None else f"{provider}:"
-        found = await self._router.provider(target)
+        return await self._router.provider(self._targets[0] if name is None else f"{name}:")
+
+    async def _verbs(self, provider: str | None) -> V:
+        found = await self._provider(provider)
         verbs = self._of(found)
         if verbs is None:
             raise UnsupportedFeature(f"{found.name} has no {self.what}", provider=found.name)
@@ -63,8 +77,8 @@ class Group(Generic[V]):
         timeout: float | None,
         verb: str = "list",
     ) -> Pages[T]:
-        if limit is not None and limit < 0:
-            raise BadRequest(f"limit={limit}: expected a number of rows, or None for all")
+        if limit is not None and (type(limit) is not int or limit < 0):
+            raise BadRequest(f"limit={limit!r}: expected a number of rows, or None for all")
 
         async def page(after: str | None) -> Page[T]:
             return await self._ask(

@@ -11,8 +11,9 @@ import attrs
 from llmmw._administration import Hear, ModelInfo, Models, Pages
 from llmmw._provider import Provider
 from llmmw._verbs._download import safe_path, save
-from llmmw._verbs._group import Group
-from llmmw._verbs._patience import SHORT, wait_for, within
+from llmmw._verbs._group import Group, named, quiet
+from llmmw._verbs._patience import SHORT, ask_verb, wait_for, within
+from llmmw.errors import ProtocolError
 
 __all__ = ["ClientModels"]
 
@@ -22,8 +23,8 @@ class ClientModels(Group[Models]):
     """The models at a client's providers: what a host serves, or can be made to serve.
 
     `provider` is the part of a target before its colon; default: that of the client's first
-    target. `timeout` is in seconds, of a list for each page. What only reads is asked up to three
-    times.
+    target. `timeout` is in seconds, of a list for each page; `SHORT` is 60. What only reads is
+    asked up to three times.
     """
 
     what: ClassVar[str] = "models"
@@ -46,7 +47,9 @@ class ClientModels(Group[Models]):
         self, id: str, *, provider: str | None = None, timeout: float | None = SHORT
     ) -> ModelInfo:
         """What is known of a model."""
-        return await self._ask("get", lambda verbs: verbs.get(id), provider, timeout, reads=True)
+        return await self._ask(
+            "get", lambda verbs: verbs.get(named(id)), provider, timeout, reads=True
+        )
 
     async def create(
         self,
@@ -58,7 +61,9 @@ class ClientModels(Group[Models]):
         **fields: Any,
     ) -> ModelInfo:
         """Have a host serve a model; `fields` are the host's own. `wait` waits until it does."""
-        return await self._ask("create", lambda verbs: verbs.create(id, fields), provider, timeout)
+        return await self._ask(
+            "create", lambda verbs: verbs.create(named(id), fields), provider, timeout
+        )
 
     async def update(
         self,
@@ -70,24 +75,27 @@ class ClientModels(Group[Models]):
         **fields: Any,
     ) -> ModelInfo:
         """Change how a host serves a model; `fields` are the host's own."""
-        return await self._ask("update", lambda verbs: verbs.update(id, fields), provider, timeout)
+        return await self._ask(
+            "update", lambda verbs: verbs.update(named(id), fields), provider, timeout
+        )
 
     async def delete(
         self, id: str, *, provider: str | None = None, timeout: float | None = SHORT
     ) -> None:
         """Have a model deleted."""
-        await self._ask("delete", lambda verbs: verbs.delete(id), provider, timeout)
+        await self._ask("delete", lambda verbs: verbs.delete(named(id)), provider, timeout)
 
     async def pull(
         self,
         id: str,
         *,
-        progress: Hear = lambda transfer: None,
+        progress: Hear | None = None,
         provider: str | None = None,
         timeout: float | None = None,
     ) -> ModelInfo:
         """Have a host fetch a model from its registry, and wait until it has it."""
-        return await self._ask("pull", lambda verbs: verbs.pull(id, progress), provider, timeout)
+        hear = quiet(progress)
+        return await self._ask("pull", lambda verbs: verbs.pull(named(id), hear), provider, timeout)
 
     async def download(
         self,
@@ -95,7 +103,7 @@ class ClientModels(Group[Models]):
         id: str,
         to: str | Path,
         *,
-        progress: Hear = lambda transfer: None,
+        progress: Hear | None = None,
         provider: str | None = None,
         timeout: float | None = None,
         **fields: Any,
@@ -116,11 +124,17 @@ class ClientModels(Group[Models]):
         verbs = await self._verbs(provider)
         with within(timeout, "models.download"):
             links = await self.links(id, provider=provider, timeout=timeout, **fields)
-            paths = {safe_path(Path(to), name): name for name in links}
-            for path, name in paths.items():
-                async with verbs.fetch(links[name]) as pieces:
-                    await save(pieces, path, progress, name)
-        return tuple(paths)
+            paths = {name: safe_path(Path(to), name) for name in links}
+            if len(set(paths.values())) < len(paths):
+                raise ProtocolError("the host named two files that would be one in a folder")
+            for name, path in paths.items():
+
+                async def fetch(name: str = name, path: Path = path) -> None:
+                    async with verbs.fetch(links[name]) as pieces:
+                        await save(pieces, path, quiet(progress), name)
+
+                await ask_verb(fetch, "models.download", None, reads=True)
+        return tuple(paths.values())
 
     async def links(
         self,
@@ -134,7 +148,7 @@ class ClientModels(Group[Models]):
         """From where each file of a model can be fetched, by its name; for a short time only.
         Whoever has a link needs no key."""
         return await self._ask(
-            "links", lambda verbs: verbs.links(id, fields), provider, timeout, reads=True
+            "links", lambda verbs: verbs.links(named(id), fields), provider, timeout, reads=True
         )
 
     async def wait(
@@ -143,7 +157,7 @@ class ClientModels(Group[Models]):
         *,
         provider: str | None = None,
         timeout: float | None = None,
-        progress: Callable[[ModelInfo], None] = lambda info: None,
+        progress: Callable[[ModelInfo], None] | None = None,
     ) -> ModelInfo:
         """Wait until a model is ready, or has failed: look at the result's `ready`.
 
@@ -152,10 +166,10 @@ class ClientModels(Group[Models]):
         """
         verbs = await self._verbs(provider)
         return await wait_for(
-            lambda: verbs.get(id),
+            lambda: verbs.get(named(id)),
             lambda info: info.ready is not False or info.failed,
             lambda info: info.status,
-            progress,
+            quiet(progress),
             verb="models.wait",
             timeout=timeout,
         )

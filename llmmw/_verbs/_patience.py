@@ -10,9 +10,9 @@ from typing import TypeVar
 
 import trio
 
-from llmmw.errors import DeadlineExceeded, LLMError
+from llmmw.errors import BadRequest, DeadlineExceeded, LLMError
 
-__all__ = ["SHORT", "ask_verb", "sleep_before_poll", "wait_for", "within"]
+__all__ = ["SHORT", "STUMBLES", "ask_verb", "sleep_before_poll", "wait_for", "within"]
 
 T = TypeVar("T")
 
@@ -21,7 +21,7 @@ SHORT = 60.0
 _TRIES = 3
 _FIRST, _LONGEST = 0.5, 30.0
 _MOST_HINT = 120.0
-_STUMBLES = 8
+STUMBLES = 8
 """So many polls may fail one after another."""
 
 
@@ -32,11 +32,19 @@ def within(seconds: float | None, verb: str) -> Iterator[None]:
     Raises:
         DeadlineExceeded: if it ran out.
     """
-    limit = math.inf if seconds is None else seconds
+    limit = _checked(seconds)
     with trio.move_on_after(limit) as scope:
         yield
     if scope.cancelled_caught:
         raise _late(verb, limit)
+
+
+def _checked(seconds: float | None) -> float:
+    if seconds is None:
+        return math.inf
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds >= 0:
+        raise BadRequest(f"timeout={seconds!r}: expected seconds from 0 on, or None")
+    return seconds
 
 
 def _late(verb: str, seconds: float, last: str = "") -> DeadlineExceeded:
@@ -85,14 +93,14 @@ async def wait_for(
     """
     last = ""
     stumbles = polls = 0
-    with trio.move_on_after(math.inf if timeout is None else timeout):
+    with trio.move_on_after(_checked(timeout)):
         while True:
             pause = _pause(polls := polls + 1)
             try:
                 found = await ask()
             except LLMError as error:
                 stumbles += 1
-                if not error.retryable or stumbles == _STUMBLES:
+                if not error.retryable or stumbles == STUMBLES:
                     raise
                 pause = _pause(polls, error)
             else:
@@ -117,5 +125,5 @@ def _left() -> float:
 def _pause(tries: int, error: LLMError | None = None) -> float:
     """Seconds: what the host asks for, else more each time."""
     if error is not None and error.retry_after is not None:
-        return min(max(error.retry_after, 0.0), _MOST_HINT)
+        return min(max(0.0, error.retry_after), _MOST_HINT)  # so ordered, 0 for what is no number
     return min(_FIRST * 1.5 ** min(tries - 1, 40), _LONGEST)

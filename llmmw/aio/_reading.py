@@ -33,8 +33,10 @@ class Queue(Inbox):
         self._loop = loop
         self._mailbox = mailbox
         self._waiters: list[asyncio.Future[None]] = []
-        self.arrive: Callable[[Any], object] = self.put_nowait
-        """Called in the loop with each message as it comes."""
+        # Its own method is not kept in it, since what was told last would then stay until the
+        # garbage is collected.
+        self.arrive: Callable[[Any], object] | None = None
+        """Called in the loop with each message as it comes; default: it is put."""
 
     def put(self, message: object) -> None:
         """Tell a message, from another thread.
@@ -44,7 +46,7 @@ class Queue(Inbox):
         """
         if self._loop.is_closed():
             raise RuntimeError("the event loop is closed")
-        self._mailbox.post(self.arrive, message)
+        self._mailbox.post(self.arrive or self.put_nowait, message)
 
     def put_nowait(self, message: object) -> None:
         """Put a message that has arrived."""

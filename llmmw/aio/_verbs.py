@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
 from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, TypeVar
@@ -73,11 +74,12 @@ def asked(
     verb: Callable[Concatenate[S, P], Awaitable[T]],
 ) -> Callable[[Callable[..., Any]], Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]]:
     """A verb with the arguments of that of the same name; `progress` is called in this task."""
+    hears = "progress" in inspect.signature(verb).parameters  # else it is a field of the host's
 
     def decorate(stub: object) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
         @functools.wraps(verb)
         async def call(self: Face, /, *args: P.args, **given: P.kwargs) -> T:
-            hear: Any = given.get("progress")
+            hear: Any = given.get("progress") if hears else None
 
             async def do(tell: Tell) -> T:
                 told = {**given, "progress": tell} if hear is not None else given

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ import orjson
 from llmmw._request import generate_of
 from llmmw.errors import BadRequest
 
-__all__ = ["asking_options", "check_parameters", "config_option"]
+__all__ = ["asking_options", "check_parameters", "config_option", "named_values", "seconds_given"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -21,22 +21,28 @@ F = TypeVar("F", bound=Callable[..., Any])
 def _parameters(
     ctx: click.Context, option: click.Parameter, given: tuple[str, ...]
 ) -> dict[str, Any]:
-    """`name=value` each; a value is JSON where it parses, else text."""
-    parameters: dict[str, Any] = {}
-    for one in given:
-        name, equals, text = one.partition("=")
-        if not name or not equals:
-            raise click.BadParameter(f"{one!r}: expected name=value, for example top_p=0.9")
-        if name in {"model", "prompt", "messages"}:
-            raise click.BadParameter(f"{name} is no parameter: use -m, or the input")
-        try:
-            parameters[name] = orjson.loads(text)
-        except orjson.JSONDecodeError:
-            parameters[name] = text
+    parameters = named_values(given, "top_p=0.9")
+    for name in parameters.keys() & {"model", "prompt", "messages"}:
+        raise click.BadParameter(f"{name} is no parameter: use -m, or the input")
     return parameters
 
 
-def _seconds(ctx: click.Context, option: click.Parameter, given: float | None) -> float | None:
+def named_values(given: Sequence[str], example: str) -> dict[str, Any]:
+    """`name=value` each; a value is JSON where it parses, else text."""
+    values: dict[str, Any] = {}
+    for one in given:
+        name, equals, text = one.partition("=")
+        if not name or not equals:
+            raise click.BadParameter(f"{one!r}: expected name=value, for example {example}")
+        try:
+            values[name] = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            values[name] = text
+    return values
+
+
+def seconds_given(ctx: click.Context, option: click.Parameter, given: float | None) -> float | None:
+    """A limit of time, or none."""
     if given is not None and not 0 < given < math.inf:
         raise click.BadParameter(f"{given}: expected a number of seconds above 0")
     return given
@@ -74,7 +80,7 @@ _ASKING = (
     click.option(
         "--timeout",
         type=float,
-        callback=_seconds,
+        callback=seconds_given,
         metavar="SECONDS",
         help="For each call, with its retries.",
     ),

@@ -20,7 +20,7 @@ from llmmw._ledger import DownloadProgress, Event
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-__all__ = ["Bars", "Display", "Lines", "downloads", "open_display"]
+__all__ = ["Bars", "Display", "Lines", "downloads", "megabytes", "open_display"]
 
 _LINE_EVERY = 5.0
 _BAR_EVERY = 0.25
@@ -130,14 +130,14 @@ def downloads(display: Display) -> Instrument:
 
     def hear(event: Event) -> None:
         if isinstance(event, DownloadProgress):
-            line = f"downloading {event.name}: {_bytes(event)}"
+            line = f"downloading {event.name}: {megabytes(event.done, event.total)}"
             display.show(event.time, f"download {event.name}", event.done, event.total, line)
 
     return hear
 
 
-def _bytes(event: DownloadProgress) -> str:
-    done = f"{event.done / 1e6:,.1f}"
-    if not event.total:
-        return f"{done} MB"
-    return f"{done} of {event.total / 1e6:,.1f} MB ({100 * event.done // event.total} %)"
+def megabytes(done: int, total: int | None) -> str:
+    """`1.5 of 3.0 MB (50 %)`."""
+    if not total:
+        return f"{done / 1e6:,.1f} MB"
+    return f"{done / 1e6:,.1f} of {total / 1e6:,.1f} MB ({100 * done // total} %)"

@@ -2,90 +2,54 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Awaitable, Callable
+import functools
+from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
 import click
 import orjson
-import trio
 
 from llmmw._administration import BatchInfo, BatchItem
-from llmmw._verbs import ClientBatches
-from llmmw._config._file import load_config
-from llmmw._plugins import Plugins
 from llmmw._response import Embeddings, Generation
 from llmmw._session import Client
-from llmmw.cli._model import choose_models
-from llmmw.cli._options import config_option
+from llmmw._verbs._patience import within
+from llmmw.cli._administered import Asked, Given, administering, fields_option, limit_option
 from llmmw.cli._run import tame
+from llmmw.cli._values import Table, print_fact, print_value, waiting
 from llmmw.errors import ConfigError
-from llmmw.policies._batch_journal import JournalBatch, batches_in
+from llmmw.policies._batch_journal import batches_in
 
 __all__ = ["batches"]
-
-T = TypeVar("T")
-F = TypeVar("F", bound=Callable[..., Any])
 
 _journal = click.option(
     "--journal",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="The journal of a BatchApi.",
-)
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-_provider = click.option(
-    "-p",
-    "--provider",
-    metavar="NAME",
-    help="Whose batches. Default: as --journal says, else the provider of the model that `llmmw "
-    "ask` would ask.",
+    help="The journal of a BatchApi; it knows whose its batches are.",
 )
 
 
-def _which(command: F) -> F:
-    for option in (config_option, _journal, _provider):
-        command = option(command)
-    return click.argument("id")(command)
+def _one_batch(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Gives a command the argument ID, and the options of all and --journal."""
 
+    @functools.wraps(command)
+    def with_journal(asked: Asked, id: str, journal: Path | None, **others: Any) -> Any:
+        if journal is not None and asked.provider is None:
+            rows = [row for row in batches_in(journal) if row.id == id]
+            if not rows:
+                raise ConfigError(f"the journal {journal} knows no batch {id!r}")
+            asked = attrs.evolve(asked, provider=rows[0].provider)
+        return command(asked, id, **others)
 
-@attrs.frozen
-class _Asked:
-    """Whom a command asks."""
-
-    provider: str | None
-    journal: Path | None
-    config: Path | None
-
-    def run(self, ask: Callable[[ClientBatches, str], Awaitable[T]], id: str = "") -> T:
-        """Ask the provider."""
-        plugins = Plugins()
-        config = load_config(self.config, plugins=plugins)
-        name = self.provider or self._by_journal(id)
-        if name is None:
-            name = choose_models((), plugins, config, quiet=True)[0].partition(":")[0]
-
-        async def work() -> T:
-            async with Client(stack=[], options=config.options, plugins=plugins) as client:
-                return await ask(client.batches, name)
-
-        return trio.run(work)
-
-    def _by_journal(self, id: str) -> str | None:
-        if self.journal is None:
-            return None
-        rows = [row for row in batches_in(self.journal) if row.id == id]
-        if not rows:
-            raise ConfigError(f"the journal {self.journal} knows no batch {id!r}")
-        return rows[0].provider
+    return click.argument("id")(_journal(administering(with_journal)))
 
 
 @click.group(short_help="List batches at providers, cancel and fetch them.")
 def batches() -> None:
-    """List the batches at a provider, look at one, cancel it, fetch what came.
+    """List the batches at a provider, look at one, wait for it, cancel it, fetch what came.
 
     \b
     Examples:
@@ -98,73 +62,120 @@ def batches() -> None:
 
 
 @batches.command(name="list")
-@_provider
 @_journal
-@config_option
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
-@_json
-def list_batches(
-    provider: str | None, journal: Path | None, config: Path | None, limit: int, as_json: bool
-) -> None:
-    """List batches, the newest first: those of the account, or those that a journal knows."""
+@administering
+@limit_option
+def list_batches(asked: Asked, journal: Path | None, limit: int | None) -> None:
+    """List batches, the newest first: those of the account, page by page, or those that a journal
+    knows."""
     if journal is not None:
-        for row in batches_in(journal)[:limit]:
-            click.echo(orjson.dumps(attrs.asdict(row)) if as_json else _journal_words(row))
+        table = Table("id", "provider", "state", "lines", "made", as_json=asked.as_json)
+        table.print_rows(batches_in(journal)[:limit])
         return
 
-    async def ask(verbs: ClientBatches, name: str) -> tuple[BatchInfo, ...]:
-        return await verbs.list(provider=name, limit=limit)
+    async def ask(client: Client, given: Given) -> None:
+        columns = ("id", "status", "completed", "failed", "total", "created")
+        table = Table(*columns, as_json=asked.as_json)
+        await table.print_all(client.batches.list(limit=limit, **given))
 
-    for info in _Asked(provider, None, config).run(ask):
-        _print(info, as_json)
+    asked.run(ask)
 
 
 @batches.command()
-@_which
-@_json
-def show(
-    id: str, provider: str | None, journal: Path | None, config: Path | None, as_json: bool
-) -> None:
+@_one_batch
+def show(asked: Asked, id: str) -> None:
     """How far a batch is."""
 
-    async def ask(verbs: ClientBatches, name: str) -> BatchInfo:
-        return await verbs.get(id, provider=name)
+    async def ask(client: Client, given: Given) -> BatchInfo:
+        return await client.batches.get(id, **given)
 
-    _print(_Asked(provider, journal, config).run(ask, id), as_json)
+    print_value(asked.run(ask), as_json=asked.as_json)
 
 
 @batches.command()
-@_which
-@_json
-def cancel(
-    id: str, provider: str | None, journal: Path | None, config: Path | None, as_json: bool
-) -> None:
+@click.argument("file")
+@fields_option
+@administering
+def submit(asked: Asked, file: str, fields: dict[str, Any]) -> None:
+    """Begin a batch whose questions are a file at the host: FILE is its id there, or an address.
+    `llmmw files upload` sends one."""
+
+    async def ask(client: Client, given: Given) -> BatchInfo:
+        return await client.batches.submit(file, **given, **fields)
+
+    print_value(asked.run(ask), as_json=asked.as_json)
+
+
+@batches.command()
+@_one_batch
+@fields_option
+def update(asked: Asked, id: str, fields: dict[str, Any]) -> None:
+    """Change a batch that goes on."""
+
+    async def ask(client: Client, given: Given) -> BatchInfo:
+        return await client.batches.update(id, **given, **fields)
+
+    print_value(asked.run(ask), as_json=asked.as_json)
+
+
+@batches.command()
+@_one_batch
+def cancel(asked: Asked, id: str) -> None:
     """Let a batch end. What it has answered by then is billed, and can be fetched."""
 
-    async def ask(verbs: ClientBatches, name: str) -> BatchInfo:
-        return await verbs.cancel(id, provider=name)
+    async def ask(client: Client, given: Given) -> BatchInfo:
+        return await client.batches.cancel(id, **given)
 
-    _print(_Asked(provider, journal, config).run(ask, id), as_json)
+    print_value(asked.run(ask), as_json=asked.as_json)
 
 
 @batches.command()
-@_which
-def fetch(id: str, provider: str | None, journal: Path | None, config: Path | None) -> None:
+@_one_batch
+def delete(asked: Asked, id: str) -> None:
+    """Have a batch that has ended, and what came of it, deleted."""
+
+    async def ask(client: Client, given: Given) -> None:
+        await client.batches.delete(id, **given)
+
+    asked.run(ask)
+    print_fact({"id": id, "deleted": True}, f"{id} is deleted", as_json=asked.as_json)
+
+
+@batches.command()
+@_one_batch
+def wait(asked: Asked, id: str) -> None:
+    """Wait until a batch has ended. The exit status is 1 if it was refused, or some have failed."""
+
+    async def ask(client: Client, given: Given) -> BatchInfo:
+        with waiting() as hear:
+            return await client.batches.wait(id, progress=hear, **given)
+
+    info = asked.run(ask)
+    print_value(info, as_json=asked.as_json)
+    if info.refusals or info.failed:
+        raise click.exceptions.Exit(1)
+
+
+@batches.command()
+@_one_batch
+def fetch(asked: Asked, id: str) -> None:
     """Print what came of a batch: a line of JSON for each question, with its id and its text, its
     vectors, or its error. The exit status is 1 if some have failed, or the batch has not ended."""
 
-    async def ask(verbs: ClientBatches, name: str) -> int:
-        info = await verbs.get(id, provider=name)
-        if not info.ended:
-            click.echo(tame(f"{_words(info)}: it has not ended, fetch it later"), err=True)
-        failed = int(not info.ended)
-        async with aclosing(verbs.each_result(id, provider=name)) as items:
-            async for item in items:
-                click.echo(orjson.dumps(_row(item)))
-                failed += item.error is not None
-        return failed
+    async def ask(client: Client, given: Given) -> int:
+        with within(given.pop("timeout", None), "batches.fetch"):
+            info = await client.batches.get(id, **given)
+            if not info.ended:
+                words = f"{_far(info)}: it has not ended, fetch it later"
+                click.echo(tame(words), err=True)
+            failed = int(not info.ended)
+            async with aclosing(client.batches.each_result(id, **given)) as items:
+                async for item in items:
+                    click.echo(orjson.dumps(_row(item)))
+                    failed += item.error is not None
+            return failed
 
-    if _Asked(provider, journal, config).run(ask, id):
+    if asked.run(ask):
         raise click.exceptions.Exit(1)
 
 
@@ -187,32 +198,7 @@ def _row(item: BatchItem) -> dict[str, Any]:
     return row
 
 
-def _print(info: BatchInfo, as_json: bool) -> None:
-    if as_json:
-        click.echo(orjson.dumps(attrs.asdict(info, recurse=True), default=str))
-        return
-    click.echo(tame(f"{_words(info)}{_age(info.created)}"))
-    for refusal in info.refusals:
-        where = "" if refusal.line is None else f"line {refusal.line}: "
-        click.echo(tame(f"  {where}{refusal.message}"))
-
-
-def _words(info: BatchInfo) -> str:
+def _far(info: BatchInfo) -> str:
     done = (info.completed or 0) + (info.failed or 0)
     far = "" if info.total is None else f"  {done} of {info.total}"
     return f"{info.id}  {info.status}{far}"
-
-
-def _journal_words(row: JournalBatch) -> str:
-    named = row.id or "(not known yet)"
-    return f"{named}  {row.provider}  {row.state}  {row.lines} questions{_age(row.made)}"
-
-
-def _age(made: float | None) -> str:
-    if made is None:
-        return ""
-    seconds = max(0.0, time.time() - made)
-    for name, size in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"  {seconds / size:.0f} {name} ago"
-    return f"  {seconds:.0f} s ago"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
@@ -54,11 +55,12 @@ def asked(
     verb: Callable[Concatenate[S, P], Awaitable[T]],
 ) -> Callable[[Callable[..., Any]], Callable[Concatenate[Any, P], T]]:
     """A verb with the arguments of that of the same name; `progress` is called in this thread."""
+    hears = "progress" in inspect.signature(verb).parameters  # else it is a field of the host's
 
     def decorate(stub: object) -> Callable[Concatenate[Any, P], T]:
         @functools.wraps(verb)
         def call(self: Face, /, *args: P.args, **given: P.kwargs) -> T:
-            hear: Any = given.get("progress")
+            hear: Any = given.get("progress") if hears else None
 
             async def do(tell: Tell) -> T:
                 told = {**given, "progress": tell} if hear is not None else given

@@ -8,12 +8,12 @@ from llmmw._secret import Secret as Secret
 from llmmw._secret import guarded as guarded
 from llmmw.wire._body import Body as Body
 from llmmw.wire._body import multipart as multipart
+from llmmw.wire._closed_schema import closed_schema as closed_schema
 from llmmw.wire._errors import ErrorRow as ErrorRow
 from llmmw.wire._event_stream import EventMessage as EventMessage
 from llmmw.wire._event_stream import EventStreamDecoder as EventStreamDecoder
 from llmmw.wire._event_stream import HeaderValue as HeaderValue
 from llmmw.wire._http import Http as Http
-from llmmw.wire._http import open_link as open_link
 from llmmw.wire._http1 import Http1Transport as Http1Transport
 from llmmw.wire._json import dumps as dumps
 from llmmw.wire._json import loads as loads
@@ -22,6 +22,7 @@ from llmmw.wire._keys import Key as Key
 from llmmw.wire._keys import KeyOption as KeyOption
 from llmmw.wire._lines import HttpBatches as HttpBatches
 from llmmw.wire._lines import packed as packed
+from llmmw.wire._link import open_link as open_link
 from llmmw.wire._losses import Losses as Losses
 from llmmw.wire._ndjson import NDJSONDecoder as NDJSONDecoder
 from llmmw.wire._reply import MOST_OF_A_FILE as MOST_OF_A_FILE
@@ -50,6 +51,7 @@ __all__ = [
     "SSEEvent",
     "Secret",
     "choice_grammar",
+    "closed_schema",
     "dumps",
     "gbnf_escaped",
     "gbnf_literal",

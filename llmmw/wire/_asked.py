@@ -91,8 +91,10 @@ class Account:
         rows = {"accept-encoding": "identity" if asked.stream else "gzip"}
         if asked.kind:
             rows["content-type"] = asked.kind
+        # A form alone knows the mark in its type.
+        fixed = _OF_THE_LINE | {"content-type"} if isinstance(asked.body, Body) else _OF_THE_LINE
         for name, value in self.headers.items():
-            if isinstance(value, str) and name.lower() not in _OF_THE_LINE:
+            if isinstance(value, str) and name.lower() not in fixed:
                 rows[name.lower()] = value
         return rows
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from types import TracebackType
 
 import attrs
 import httpx
@@ -57,6 +58,8 @@ class Sending(httpx.AsyncByteStream, AsyncIterator[bytes]):
         self._pieces = pieces
         self.error: Exception | None = None
         """Why it could not be read, if so: no fault of the line."""
+        self.frames: TracebackType | None = None
+        """Where that was, without the frames of httpx."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -65,7 +68,7 @@ class Sending(httpx.AsyncByteStream, AsyncIterator[bytes]):
         try:
             piece = await self._pieces.next_piece()
         except Exception as error:
-            self.error = error
+            self.error, self.frames = error, error.__traceback__
             raise
         if not piece:
             raise StopAsyncIteration
@@ -142,4 +145,6 @@ class _Form:
 
 
 def _named(name: str) -> bytes:
-    return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A").encode()
+    """A name within quotes. Of a file's name, bytes that are no UTF-8 become question marks."""
+    plain = name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
+    return plain.encode(errors="replace")

@@ -178,6 +178,7 @@ _REQUEST_IDS = (
     "x-amzn-requestid",
     "mistral-correlation-id",
     "x-debug-trace-id",
+    "x-substrate-request-id",
     "cf-ray",
 )
 

@@ -52,12 +52,13 @@ class EventStreamDecoder:
         max_headers: bytes that its headers may have. Default 128 KiB, as AWS allows.
     """
 
-    __slots__ = ("_failure", "_held", "_max_headers", "_max_payload")
+    __slots__ = ("_failure", "_held", "_last", "_max_headers", "_max_payload")
 
     def __init__(self, max_payload: int = _MAX_PAYLOAD, max_headers: int = _MAX_HEADERS) -> None:
         self._max_payload, self._max_headers = max_payload, max_headers
         self._held = bytearray()  # the start of a message whose end has not come
         self._failure: str | None = None
+        self._last: tuple[bytes, Mapping[str, HeaderValue]] = (b"", {})  # mostly the next ones too
 
     def feed(self, data: bytes) -> list[EventMessage]:
         """The messages that are complete with `data`, the next bytes, which may be none.
@@ -72,7 +73,7 @@ class EventStreamDecoder:
         at = 0
         try:
             while (size := self._size(at)) and at + size <= len(self._held):
-                found.append(_message(self._held[at : at + size]))
+                found.append(self._message(bytes(self._held[at : at + size])))
                 at += size
         except ValueError as error:
             self._failure = f"the host sent a message of an event stream that is broken: {error}"
@@ -108,14 +109,15 @@ class EventStreamDecoder:
             raise ValueError(f"its payload has more than {self._max_payload:,} bytes")
         return int(size)
 
-
-def _message(data: bytearray) -> EventMessage:
-    """The message that these bytes are, whose prelude is known to be sound."""
-    body = bytes(data[:-_CHECKSUM])
-    if zlib.crc32(body) != int.from_bytes(data[-_CHECKSUM:], "big"):
-        raise ValueError("the checksum of the message does not match")
-    end = _PRELUDE + int.from_bytes(body[4:8], "big")
-    return EventMessage(_headers(body[_PRELUDE:end]), body[end:])
+    def _message(self, data: bytes) -> EventMessage:
+        """The message that these bytes are, whose prelude is known to be sound."""
+        if zlib.crc32(data[:-_CHECKSUM]) != int.from_bytes(data[-_CHECKSUM:], "big"):
+            raise ValueError("the checksum of the message does not match")
+        end = _PRELUDE + int.from_bytes(data[4:8], "big")
+        block = data[_PRELUDE:end]
+        if block != self._last[0]:
+            self._last = (block, _headers(block))
+        return EventMessage(self._last[1], data[end:-_CHECKSUM])
 
 
 def _headers(block: bytes) -> dict[str, HeaderValue]:

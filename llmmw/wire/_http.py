@@ -6,6 +6,7 @@ errors; those of httpx are dropped with their frames, since these hold the heade
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -23,11 +24,11 @@ from llmmw.wire._client import SCRUBBED
 from llmmw.wire._direct import DirectLine, new_line
 from llmmw.wire._errors import ErrorRow
 from llmmw.wire._keys import Key
-from llmmw.wire._reply import CLEAN_UP, MOST_OF_A_FILE, Reply, reason_of
+from llmmw.wire._reply import CLEAN_UP, Reply, reason_of
 from llmmw.wire._scrub import Scrubber
 from llmmw.wire._tape import TAPE
 
-__all__ = ["Http", "open_link"]
+__all__ = ["Http"]
 
 
 def _fits(given: str | Secret) -> bool:
@@ -51,6 +52,10 @@ def _refuses_key(reply: Reply) -> bool:
 
 
 _OLD = ("ExpiredToken", "UnrecognizedClient")
+_TOO_LARGE = ErrorRow(BadRequest, status=413)
+"""Of a file, which is no prompt."""
+_OF_BODIES = {"content-type", "content-length"}
+_ASTRAY = re.compile(r"/\.{0,2}/|/\.{1,2}$")
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -167,6 +172,8 @@ class Http:
     async def _exchange(
         self, asked: Asked, sent: Callable[[], None] | None = None
     ) -> AsyncIterator[Reply]:
+        if _ASTRAY.search(asked.path.partition("?")[0]):
+            raise BadRequest(f"{asked.path} leads elsewhere: no id is empty, '.' or '..'")
         secret = await self._secret()
         if TAPE.get() is not None and isinstance(asked.body, Body):
             told, kind = await read_whole(asked.body), asked.body.content_type
@@ -214,13 +221,14 @@ class Http:
                 if sending.error is None:
                     raise
                 failure = sending.error
-        raise failure.with_traceback(None)  # without the frames of httpx, which hold the headers
+        raise failure.with_traceback(sending.frames)  # without those of httpx, as below
 
     async def _answer(self, asked: Asked, secret: Secret | None, body: Sending | None) -> Reply:
         failure: LLMError
         try:
             answer = await self.client.send(asked, self._account(secret), body)
-            return Reply(answer, self.rows, self.scrub)
+            rows = self.rows if body is None else (_TOO_LARGE, *self.rows)
+            return Reply(answer, rows, self.scrub)
         except httpx.TransportError as error:
             failure = self._unreached(error)
         except (httpx.InvalidURL, UnicodeError):
@@ -236,6 +244,7 @@ class Http:
         # Raised out here: the frames of httpx hold the headers.
         raise failure
 
+<<<<<<< HEAD
     def _account(self, secret: Secret | None) -> Account:
         for one in (secret, *self.headers.values()):
             if isinstance(one, Secret):
@@ -243,6 +252,41 @@ class Http:
         return Account(
             self.base_url, self.headers, self.header, self.scheme, self.sign, secret, self.scrub
         )
+=======
+    def _secret_headers(self) -> dict[str, Secret]:
+        return {name: one for name, one in self.headers.items() if isinstance(one, Secret)}
+
+    def _request(self, asked: _Asked, body: Sending | None) -> httpx.Request:
+        """Made here, so that no frame that an error passes holds the headers."""
+        told = {"Accept-Encoding": "identity" if asked.stream else "gzip"}
+        if isinstance(asked.body, Body):
+            told |= {
+                "Content-Type": asked.body.content_type,
+                "Content-Length": str(asked.body.size),
+            }
+        elif asked.body is not None:
+            told["Content-Type"] = asked.content_type
+        given = {k: v for k, v in self.headers.items() if isinstance(v, str)}
+        if isinstance(asked.body, Body):  # which alone knows its size, and the mark in its type
+            given = {k: v for k, v in given.items() if k.lower() not in _OF_BODIES}
+        headers = told | given
+        base, mark, query = self.base_url.partition("?")
+        url = httpx.URL(base.rstrip("/") + asked.path + mark + query)
+        method = asked.method or ("GET" if asked.body is None else "POST")
+        request: httpx.Request = self.client.build_request(
+            method,
+            url.copy_merge_params(asked.query) if asked.query else url,
+            content=asked.body if body is None else body,
+            headers=headers,
+            timeout=_TIMEOUT if body is None else _SENDING,
+        )
+        # In place of the generators of httpx, which are left unfinished when it is cancelled.
+        if body is not None:
+            request.stream = body
+        elif isinstance(asked.body, bytes):
+            request.stream = Whole(asked.body)
+        return request
+>>>>>>> wires
 
     def _unreached(self, error: httpx.TransportError) -> LLMError:
         host = httpx.URL(self.base_url).netloc.decode("ascii", "replace")
@@ -252,16 +296,3 @@ class Http:
         if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)):
             return ConnectionFailed(f"{host} was not reached: {why}", processed=False)
         return ConnectionFailed(f"the line to {host} broke before an answer came: {why}")
-
-
-@asynccontextmanager
-async def open_link(link: str) -> AsyncIterator[Reply]:
-    """What a link leads to, however long it is; no key goes there.
-
-    Raises:
-        LLMError: if it is not reached, or answers with a status other than 2xx.
-    """
-    http = Http(base_url=link)
-    async with http.open(), http.get("") as reply:
-        reply.most_bytes = MOST_OF_A_FILE
-        yield reply

@@ -45,6 +45,7 @@ class Reply:
         self._decoder = SSEDecoder()
         self._ended = False
         self._broken: StreamInterrupted | None = None
+        self._given_up = False
         self.most_bytes = _MOST_BYTES
         """How long the body may be, unpacked; whoever reads it piece by piece may allow more."""
         self.status: int = answer.status_code
@@ -76,10 +77,13 @@ class Reply:
         """The next piece of the body as it came; empty at its end.
 
         Raises:
-            StreamInterrupted: if the line breaks before the end.
+            StreamInterrupted: if the line breaks before the end, or has; or if it was cancelled
+                while it was read.
             ProtocolError: if the body is not encoded as it says, or larger than `most_bytes`.
         """
         failure: LLMError
+        if self._given_up:  # what httpx has left would look like the end
+            raise StreamInterrupted("the answer was given up before its end")
         try:
             async for packed in self._pieces:
                 piece = self._unpacked(packed)
@@ -91,6 +95,10 @@ class Reply:
             return b""
         except httpx.TransportError as error:
             failure = StreamInterrupted(f"the line broke: {self._scrub(reason_of(error))}")
+        except trio.Cancelled:
+            self._given_up = True
+            raise
+        self._given_up = True
         raise failure
 
     def _unpacked(self, piece: bytes) -> bytes:

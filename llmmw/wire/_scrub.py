@@ -61,10 +61,9 @@ class Scrubber:
         if secret in self._secrets:
             self._secrets[secret] = self._secrets.pop(secret)  # added last
             return
-        cuttable = len(secret) >= _CUTTABLE
-        runs = _runs(secret) - _public_runs() if cuttable else frozenset()
-        blocks = frozenset(run[at : at + _BLOCK] for run in runs for at in range(_RUN - _BLOCK + 1))
-        self._secrets[secret] = runs, blocks
+        forms = frozenset(_forms(secret)) if len(secret) >= _CUTTABLE else frozenset()
+        runs = _pieces(forms, _RUN) - _public_runs()
+        self._secrets[secret] = runs, _pieces(forms, _BLOCK)
         if len(self._secrets) > _MOST:
             del self._secrets[next(iter(self._secrets))]
         self._runs, self._blocks = (
@@ -105,14 +104,14 @@ class Scrubber:
         raise TypeError("a Scrubber holds secrets: it is neither copied nor stored")
 
 
-def _runs(secret: str) -> frozenset[str]:
-    forms = _forms(secret)
-    return frozenset(form[at : at + _RUN] for form in forms for at in range(len(form) - _RUN + 1))
+def _pieces(forms: Iterable[str], size: int) -> frozenset[str]:
+    """All that these texts have of this length."""
+    return frozenset(form[at : at + size] for form in forms for at in range(len(form) - size + 1))
 
 
 @functools.cache
 def _public_runs() -> frozenset[str]:
-    return frozenset(run for beginning in _PUBLIC for run in _runs(beginning))
+    return _pieces({form for beginning in _PUBLIC for form in _forms(beginning)}, _RUN)
 
 
 def _forms(secret: str) -> Iterator[str]:

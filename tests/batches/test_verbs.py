@@ -177,10 +177,17 @@ async def test_the_command_line_shows_batches_and_journals(tmp_path: Path) -> No
             id = next(iter(far.batches))
             known = await run(far, "list", "--journal", journal)  # while the journal is in use
             assert known[0] == 0
-            assert known[1].startswith(f"{id}  openai  fetched  2 questions")
+            assert known[1].splitlines()[1].startswith(f"{id}  openai    fetched  2      20")
         status, told, _ = await run(far, "list", "-p", "openai", "--json")
         assert (status, json.loads(told)["id"]) == (0, id)
-        assert f"{id}  completed  2 of 2" in (await run(far, "show", id, "--journal", journal))[1]
+        shown = (await run(far, "show", id, "--journal", journal))[1]
+        assert [line.split()[:2] for line in shown.splitlines()][:5] == [
+            ["id", id],
+            ["provider", "openai"],
+            ["status", "completed"],
+            ["ended", "yes"],
+            ["total", "2"],
+        ]
         status, told, said = await run(far, "fetch", id, "-p", "openai")
         rows: list[dict[str, Any]] = [json.loads(line) for line in told.splitlines()]
         assert status == 1, said
@@ -224,7 +231,7 @@ async def test_plain_and_asyncio_programs_have_them_too(face: str) -> None:
             (item,) = client.batches.results(sent.id)
             client.batches.cancel(sent.id)
             assert client.files.content(client.files.upload(b"data", name="a").id) == b"data"
-            return item.response.text, len(client.batches.list())
+            return item.response.text, len(tuple(client.batches.list()))
 
     async def loop(url: str) -> tuple[str, int]:
         async with aio.Client(TARGETS["openai"], stack=[], options=options_for(url)) as client:

@@ -72,9 +72,12 @@ INSTALLS = re.compile(r"\b(pip|venv|tox|uv|conda|apt|apt-get|brew)\b")
 NEEDS = {
     "llmmw_echo": re.compile(r"\becho:"),
     "llmmw_local": re.compile(r"\blocal:|llmmw local\b"),
-    "llmmw_openai": re.compile(r"\b(openai|together|vllm|ollama):"),
+    "llmmw_mistral": re.compile(r"\bmistral:"),
+    "llmmw_ollama": re.compile(r"\bollama:"),
+    "llmmw_openai": re.compile(r"\b(openai|together|vllm):"),
     "llmmw_redis": re.compile(r"\bllmmw_redis\b"),
     "llmmw_semantic": re.compile(r"\bllmmw_semantic\b"),
+    "llmmw_substrate": re.compile(r"\bllmmw_substrate\b"),
 }
 
 
@@ -386,7 +389,7 @@ def test_every_host_stands_in_the_table_of_keys() -> None:
     for name, preset in PRESETS.items():
         keys, url = (re.findall(r"`(\w+)`", cell) for cell in rows[name])
         assert keys == [*preset.keys, *re.findall(r"{(\w+)}", preset.base_url)]
-        assert url == [re.sub(r"\W", "_", name).upper() + "_BASE_URL"]
+        assert url == [re.sub(r"\W", "_", preset.host).upper() + "_BASE_URL"]
 
 
 # The reference.

@@ -95,7 +95,7 @@ def test_a_whole_graph():  # S7, S8, S10, S11; 4.4.3
     story = ComputeText("tell", max_tokens=20, id="story")
     short = ComputeText(concat("Summarise: ", story.future.text), id="short", hide=True)
     dag = to_dag(short)
-    args = {"image_uris": None, "temperature": 0.4, "model": None}
+    args = {"image_uris": None, "temperature": 0.4}  # no model: an endpoint has its own
     assert dag["nodes"] == [
         {
             "id": "story",
@@ -201,13 +201,21 @@ def test_options_of_nodes_are_there_when_given():  # S17, S18; 2.4.11
     assert options["all"] == {
         **shown,
         "_cache_age": 60,
-        "_cache_keys": ("prompt",),
+        "_cache_keys": ["prompt"],
         "_max_retries": 2,
     }
     assert options["zero"] == {**shown, "_cache_age": 0, "_max_retries": 0}
     assert options["none"] == {}
-    for wrong in ({"_cache_age": "1"}, {"_max_retries": -1}):
-        with pytest.raises(BadRequest, match="ComputeText: _"):
+    for wrong in (
+        {"_cache_age": "1"},
+        {"_max_retries": -1},
+        {"_cache_keys": "prompt"},
+        {"_cache_keys": 1},
+        {"_depends": Box(1)},
+        {"id": 5},
+        {"id": ""},
+    ):
+        with pytest.raises(BadRequest, match=r"ComputeText: (_|id)"):
             ComputeText("a", **wrong)
 
 
@@ -226,7 +234,7 @@ def test_all_directives():  # S11-S14; 4.4.9
         for key, row in by_id(dag).items()
         if key != "one"
     }
-    assert [item["val"] for item in told["concat"]["items"]] == [0, "", None, False]  # 2.4.11
+    assert [item["val"] for item in told["concat"]["items"]] == ["0", "", None, "False"]
     assert told["format"]["f_string"] == {"future_id": None, "val": "{x}!"}
     assert told["format"]["variables"]["y"][0].keys() == {HOLE}
     assert futures[told["jinja"]["template"]["future_id"]]["directive"]["type"] == "string-concat"

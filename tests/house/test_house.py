@@ -68,7 +68,7 @@ def test_every_policy_is_registered_and_named_after_its_file() -> None:
     files = {path.stem for path in (CORE / "policies").glob("[!_]*.py")}
     groups = project(ROOT / "pyproject.toml")["entry-points"]
     assert set(groups["llmmw.middleware"]) == files
-    commands = {path.stem for path in (CORE / "cli").glob("[!_]*.py")}
+    commands = {path.stem.replace("_", "-") for path in (CORE / "cli").glob("[!_]*.py")}
     beside = {"laws"}  # in the kit, which needs Hypothesis
     assert set(groups["llmmw.command"]) == commands | beside
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 __all__ = ["open_peer"]
 
+_RUNNERS = {".py": sys.executable, ".mjs": "node"}
 _START, _END = 60.0, 10.0
 """Seconds after which a process that hangs is killed."""
 
@@ -31,7 +32,7 @@ def open_peer(script: str, *words: object, **env: str) -> Iterator[str]:
     """
     path = Path(__file__).with_name(script)
     process = subprocess.Popen(
-        [sys.executable, path, *map(str, words)],
+        [_RUNNERS[path.suffix], path, *map(str, words)],
         env={**os.environ, **env},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -1,10 +1,8 @@
 """What programs written for the LLM Engine client rely on, as far as it is a matter of any host
 (`L…` are its features, `4.5 …` the most valuable of its tests, `2.5.…` what it got wrong): answers
-whole and as streams, errors, limits of parameters, batches and files.
-
-What waits for a client of that engine itself: its own routes (L9-L15, L22-L27), fine-tunes
-(L17-L21, L37), model endpoints (L7, 4.5 7-9, 12), its way of keys (L2), and its error channel
-within streams (L34).
+whole and as streams, errors, limits of parameters, batches and files. What is a matter of that
+engine's own wire stands in `test_engine_routes.py` (L9-L31) and `test_engine_rules.py` (L1-L8,
+L32-L43).
 """
 
 from __future__ import annotations

@@ -222,10 +222,22 @@ def test_damaged_bodies(tmp_path, monkeypatch) -> None:
     assert done.exit_code == 1
 
 
+FURTHER = (
+    ("aws-bedrock", "bedrock-converse"),
+    ("cohere", "cohere-v2"),
+    ("mistral", "mistral-chat"),
+    ("ollama", "ollama-chat"),
+    ("scale-llm-engine", "scale-completion"),
+    ("scale-llm-engine", "scale-file"),
+    ("anthropic", "anthropic-batch"),
+)
+
+
 @plugins
 def test_no_key_is_printed(tmp_path, monkeypatch) -> None:
     """Neither ours, which the host tells back, nor one of the user's, which is not even sent."""
-    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY"):
+    names = ("OPENAI", "ANTHROPIC", "GEMINI", "GOOGLE", "COHERE", "MISTRAL", "OLLAMA")
+    for name in (*(f"{one}_API_KEY" for one in names), "AWS_BEARER_TOKEN_BEDROCK"):
         monkeypatch.setenv(name, PLANTED)
     error = {"error": {"message": f"bad key {KEY}", "code": KEY, "type": f"no-{KEY}"}}
     fields = {"http_status": 401, "response_headers": {"x-request-id": KEY, "location": KEY}}
@@ -235,6 +247,8 @@ def test_no_key_is_printed(tmp_path, monkeypatch) -> None:
     case(tmp_path, "inside", sse(json.dumps(error)), {"text": "Hi"}, **STREAM)
     case(tmp_path, "claude", error, {}, provider="anthropic", wire="anthropic-messages", **fields)
     case(tmp_path, "gemini", error, {}, provider="google", wire="gemini", **fields)
+    for provider, wire in FURTHER:
+        case(tmp_path, wire, error, {}, provider=provider, wire=wire, **fields)
     runs = [["--json"], [], ["--mutate", "60"], ["--mutate", "60", "--json"]]
     for options in runs:
         done = CliRunner().invoke(conformance, [str(tmp_path), "--cuts", "1", *options])

@@ -10,6 +10,7 @@ import pytest
 from llmmw import Message
 from llmmw.testing.conformance import cases_of, run_cases
 from llmmw.testing.conformance._replay import replay_differences
+from tests.testing.conformance_wires import REPLAYS
 from tests.testing.test_conformance import STREAM, case, chunk, sse
 
 plugins = pytest.mark.plugins
@@ -122,6 +123,7 @@ WIRES = {
     "google": ("gemini", GEMINI, TO_GEMINI, STREAM),
     "deepseek": ("openai-chat", DEEP, TO_DEEP, STREAM),
     "openrouter": ("openai-chat", ROUTED, TO_ROUTER, STREAM),
+    **REPLAYS,
 }
 
 
@@ -183,6 +185,10 @@ def turn(*place):
     return change
 
 
+SPOKEN = {"text": "Go on."}
+DONE = {"toolResult": {"toolUseId": "use_1", "content": [{"text": "done"}]}}
+
+
 @pytest.mark.parametrize(
     ("provider", "change", "sign"),
     [
@@ -223,6 +229,26 @@ def turn(*place):
         ("openrouter", drop("messages", 1, "reasoning_details"), "reasoning_details"),
         ("openrouter", put("messages", 1, "content", "Ho"), "text"),
         ("openrouter", drop("messages", 1), "0 messages"),
+        ("aws-bedrock", drop("messages", 1, "content", 0), "block 0"),
+        ("aws-bedrock", put("messages", 1, "content", 1, SPOKEN), "block 1"),
+        ("aws-bedrock", turn("messages", 1, "content"), "block 0"),
+        ("aws-bedrock", put("messages", 1, "content", 3, "toolUse", "input", {}), "block 3"),
+        ("aws-bedrock", drop("messages", 2), "the roles are"),
+        ("aws-bedrock", put("messages", 2, "content", [SPOKEN]), "has results of"),
+        ("aws-bedrock", put("messages", 2, "content", [SPOKEN, DONE]), "do not begin the turn"),
+        ("aws-bedrock", drop("toolConfig"), "none is declared"),
+        ("cohere", drop("messages", 1, "tool_plan"), "plan is"),
+        ("cohere", put("messages", 1, "content", "Ho"), "text is"),
+        ("cohere", put("messages", 1, "content", "Ho"), "content beside the calls"),
+        ("cohere", put("messages", 1, "tool_calls", 0, "id", "w_2"), "call 0"),
+        ("cohere", put("messages", 1, "tool_calls", []), "call"),
+        ("cohere", put("messages", 2, "tool_call_id", "w_2"), "results of"),
+        ("ollama", put("messages", 1, "content", "Ho"), "content is"),
+        ("ollama", put("messages", 1, "thinking", "Ho"), "thinking is"),
+        ("ollama", put("messages", 1, "tool_calls", []), "call"),
+        ("ollama", put("messages", 1, "tool_calls", 0, "function", "arguments", "{}"), "call 0"),
+        ("ollama", drop("messages", 2, "tool_name"), "results of [None]"),
+        ("ollama", drop("messages", 1), "0 messages"),
     ],
 )
 def test_each_rule_finds_what_breaks_it(tmp_path, provider, change, sign) -> None:

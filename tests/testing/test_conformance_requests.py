@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from llmmw.testing.conformance import cases_of, run_cases
 from llmmw.testing.conformance._command import conformance
 from llmmw.testing.conformance._requests import request_differences, request_of
+from tests.testing.conformance_wires import REQUESTS
 from tests.testing.test_conformance import case, chat
 
 plugins = pytest.mark.plugins
@@ -133,6 +134,7 @@ WIRES = {
         {"type": "message", "id": "m", "content": [], "stop_reason": "end_turn"},
     ),
     "gemini": ("google", GEMINI, {"candidates": [CANDIDATE]}),
+    **REQUESTS,
 }
 
 

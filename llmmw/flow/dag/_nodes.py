@@ -15,7 +15,7 @@ from llmmw._parts import MediaPart, TextPart
 from llmmw.errors import BadRequest
 from llmmw.flow._combine import gather, repeat, resolved
 from llmmw.flow._here import here
-from llmmw.flow._node import Executable, node
+from llmmw.flow._node import Executable, Future, node
 from llmmw.flow.builtins.embed import embed
 from llmmw.flow.builtins.text import generate_text
 from llmmw.flow.builtins.typed import generate_object
@@ -46,7 +46,8 @@ LAZY = {"If": frozenset({"value_if_true", "value_if_false"})}
 
 
 class Output(dict[str, Any]):
-    """What a node gives: an object whose names are attributes, too."""
+    """What a node gives: an object whose names are attributes, too; but for those that a dict has
+    of its own: `one["items"]`."""
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -85,7 +86,16 @@ def made(name: str, given: Mapping[str, Any], carrier: Any = None) -> Out:
 
 
 def _check(name: str, options: Mapping[str, Any]) -> None:
+    key, keys = options["id"], options["_cache_keys"]
     age, retries = options["_cache_age"], options["_max_retries"]
+    if isinstance(options["_depends"], (Executable, Future)):
+        raise BadRequest(f"{name}: _depends: expected a list of nodes")
+    if key is not None and (not isinstance(key, str) or not key):
+        raise BadRequest(f"{name}: id={key!r}: expected a text")
+    if keys is not None and not (
+        isinstance(keys, (list, tuple)) and all(isinstance(one, str) for one in keys)
+    ):
+        raise BadRequest(f"{name}: _cache_keys={keys!r}: expected a list of names of arguments")
     if age is not None and (type(age) not in (int, float) or age < 0):
         raise BadRequest(f"{name}: _cache_age={age!r}: expected seconds")
     if retries is not None and (type(retries) is not int or retries < 0):
@@ -142,7 +152,8 @@ def ComputeText(
         options: further arguments of the model, and options of all nodes.
     """
     given = {"prompt": prompt, "image_uris": image_uris, "temperature": temperature}
-    return made("ComputeText", {**given, "max_tokens": max_tokens, "model": model, **options})
+    given |= {"max_tokens": max_tokens, **_model(model)}
+    return made("ComputeText", {**given, **options})
 
 
 def MultiComputeText(prompt: object, num_choices: object, **options: Any) -> Out:
@@ -177,17 +188,22 @@ def BatchComputeJSON(prompts: object, json_schema: object, **options: Any) -> Ou
 
 def EmbedText(text: object, model: object = None, **options: Any) -> Out:
     """The vector of a text, as `embedding.vector`."""
-    return made("EmbedText", {"text": text, "model": model, **options})
+    return made("EmbedText", {"text": text, **_model(model), **options})
 
 
 def MultiEmbedText(items: object, model: object = None, **options: Any) -> Out:
     """The vectors of several texts, each in an object as its `text`; as `embeddings`, each with
     its `vector`."""
-    return made("MultiEmbedText", {"items": items, "model": model, **options})
+    return made("MultiEmbedText", {"items": items, **_model(model), **options})
 
 
 def _asked(given: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    return {**given, "temperature": 0.4, "max_tokens": None, "model": None, **options}
+    return {**given, "temperature": 0.4, "max_tokens": None, **options}
+
+
+def _model(name: object) -> dict[str, object]:
+    """An endpoint takes no null for a model: it knows its own if there is none."""
+    return {} if name is None else {"model": name}
 
 
 def _prompt(prompt: Any, image_uris: Sequence[str] | None) -> Any:

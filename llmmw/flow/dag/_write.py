@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -11,12 +12,13 @@ import attrs
 
 from llmmw.errors import BadRequest
 from llmmw.flow._contents import Contents, contents_of
-from llmmw.flow._graph import ordered
+from llmmw.flow._graph import check_order, ordered
 from llmmw.flow._named import OWN
-from llmmw.flow._node import Executable
+from llmmw.flow._node import Executable, Future, as_executable
+from llmmw.flow._text import as_text
 from llmmw.flow.dag._carried import NodeClass
 
-__all__ = ["PLACEHOLDER", "to_dag", "wire_id", "wire_path"]
+__all__ = ["PLACEHOLDER", "node_id", "to_dag", "way_to"]
 
 Node: TypeAlias = Executable[Any]
 PLACEHOLDER = "__$$SB_GRAPH_OP_ID$$__"
@@ -33,33 +35,94 @@ def to_dag(*executables: Any) -> dict[str, Any]:
 
     Args:
         executables: nodes of this package; `generate_text`, `embed`, `If` and `Box`; and what is
-            made of them by `.future`, `concat`, `format`, `jinja` and `jq`; or containers.
+            made of them by `.future`, `concat`, `format`, `jinja` and `jq`; or containers. Or one
+            dag in JSON, which is given back.
 
     Raises:
-        BadRequest: for another operation, which no endpoint knows, or two nodes of one id.
+        BadRequest: for what no endpoint can be sent: an operation that none knows, a set, names
+            of an object that are no texts, numbers that JSON lacks, two nodes of one id, nodes
+            that need each other in a circle.
     """
+    if len(executables) == 1 and isinstance(executables[0], Mapping) and "nodes" in executables[0]:
+        return _checked(executables[0])
     found: Contents = {}
     contents_of(executables, found)
+    needs: dict[str, list[str]] = {}
+    several = list(ordered(found))
+    for one in several:
+        if one.id in needs:
+            raise BadRequest(f"two nodes have the id {one.id!r}")
+        needs[one.id] = [other.id for other in (*one.inputs, *one.lazy)]
+    check_order(needs)
     writer = _Writer()
-    for one in ordered(found):
+    for one in several:
         writer.add(one)
     dag = {"nodes": list(writer.nodes.values()), "edges": writer.edges, "futures": writer.futures}
     digest = hashlib.blake2b(json.dumps(dag).encode(), digest_size=8).hexdigest()
     return {"id": f"graph_{digest}", **dag, "initial_args": {}}
 
 
-def wire_id(one: Node) -> str:
-    """The id of a node on the wire."""
+def node_id(node: Node | Future | str) -> str:
+    """The id of a node on the wire; of a future on a result, that of the node that gives it.
+
+    Raises:
+        BadRequest: for what is made of several, as a text of `concat`.
+    """
+    return way_to(node)[0]
+
+
+def way_to(node: Node | Future | str) -> tuple[str, list[tuple[str, Any]]]:
+    """The id of the node that has what something stands for in its result, and the way there."""
+    if isinstance(node, str):
+        return node, []
+    one, path = _traced(as_executable(node))
+    if _class_of(one) is None:
+        raise BadRequest(f"{one.id} is no node of the graph, but made of what its nodes give")
+    return _id(one), path
+
+
+def _checked(dag: Mapping[str, Any]) -> dict[str, Any]:
+    rows = dag["nodes"]
+    for row in rows if isinstance(rows, list) else [None]:
+        if not isinstance(row, Mapping) or not all(
+            isinstance(row.get(name), str) for name in ("id", "node")
+        ):
+            raise BadRequest("the dag is none: each of its nodes is an object with `id` and `node`")
+    return dict(dag)
+
+
+def _holds_any(value: Any) -> bool:
+    found: Contents = {}
+    contents_of(value, found)
+    return bool(found)
+
+
+def _id(one: Node) -> str:
     return one.label or f"{_class_of(one)}{one.number}"
 
 
-def wire_path(one: Node) -> tuple[Node, list[tuple[str, Any]]]:
+def _traced(one: Node) -> tuple[Node, list[tuple[str, Any]]]:
     """The node that has what an Executable stands for in its result, and the way to it there."""
     path: list[tuple[str, Any]] = []
     while _is_step(one):
-        path.insert(0, ("attr" if one.operation is OWN()["attribute"] else "item", one.args[1]))
+        path.append(("attr" if one.operation is OWN()["attribute"] else "item", one.args[1]))
         one = one.args[0]
-    return one, [("attr", name) for name in _inner(one)] + path
+    return one, [("attr", name) for name in _inner(one)] + path[::-1]
+
+
+def _nodes_of(one: Node) -> list[Node]:
+    """The nodes of the wire that an Executable is made of."""
+    found: dict[Node, None] = {}
+    stack, seen = [one], {one}
+    while stack:
+        some = stack.pop()
+        if _class_of(some) is not None:
+            found[some] = None
+            continue
+        fresh = [other for other in some.inputs if other not in seen]
+        seen.update(fresh)
+        stack.extend(reversed(fresh))
+    return list(found)
 
 
 def _is_step(one: Node) -> bool:
@@ -106,8 +169,10 @@ class _Writer:
                 raise BadRequest(
                     f"{one.id} can't be sent to an endpoint: none knows what {one.name!r} does"
                 )
+            elif isinstance(one.args[1], Executable):
+                self.future(one.args[1])  # likewise
             return
-        key = wire_id(one)
+        key = _id(one)
         if key in self.nodes:
             raise BadRequest(f"two nodes have the id {key!r}")
         row: dict[str, Any] = {"id": key, "node": kind, "args": self._arguments(one)}
@@ -116,8 +181,11 @@ class _Writer:
         if isinstance(one.operation, NodeClass):
             kept = {name: getattr(one.operation, name) for name in _KEPT}
             row |= {f"_{name}": given for name, given in kept.items() if given is not None}
+        if "_cache_keys" in row:
+            row["_cache_keys"] = list(row["_cache_keys"])
         self.nodes[key] = row
-        self.edges += [[wire_id(wire_path(before)[0]), key, {}] for before in one.depends]
+        before = dict.fromkeys(some for given in one.depends for some in _nodes_of(given))
+        self.edges += [[_id(some), key, {}] for some in before]
 
     def _arguments(self, one: Node) -> dict[str, Any]:
         if one.operation is OWN()["if"]:
@@ -131,7 +199,7 @@ class _Writer:
         if one.operation.kind == "builtin":
             names = _BUILTINS[one.operation.name][2]
             given = {names.get(name, name): value for name, value in given.items()}
-        where = wire_id(one)
+        where = _id(one)
         return {name: self.value(value, where) for name, value in given.items()}
 
     def value(self, value: Any, where: str) -> Any:
@@ -141,10 +209,16 @@ class _Writer:
         if isinstance(value, dict):
             if not all(isinstance(name, str) for name in value):
                 raise BadRequest(f"{where}: the names in an object are texts on the wire")
+            if PLACEHOLDER in value:
+                raise BadRequest(f"{where}: {PLACEHOLDER} in an object stands for a future")
             return {name: self.value(one, where) for name, one in value.items()}
         if isinstance(value, (list, tuple)):
             return [self.value(one, where) for one in value]
-        if value is None or isinstance(value, (str, bool, int, float)):
+        if value is None or isinstance(value, (str, bool, int)):
+            return value
+        if isinstance(value, float):
+            if not math.isfinite(value):
+                raise BadRequest(f"{where}: {value} is no number in JSON")
             return value
         raise BadRequest(f"{where}: a {type(value).__name__} can't be sent to an endpoint")
 
@@ -165,15 +239,17 @@ class _Writer:
         }
 
     def _trace(self, one: Node) -> dict[str, Any]:
-        origin, path = wire_path(one)
+        origin, path = _traced(one)
         if origin.operation in self._directives():
             raise BadRequest(f"{one.id} takes a part of {origin.id}, which is a text or data")
         steps = []
         for accessor, key in path:
             future = self.future(key) if isinstance(key, Executable) else None
+            if future is None and type(key) not in (str, int):
+                raise BadRequest(f"{one.id}: {key!r} is no key on the wire, but a text or a number")
             plain = None if future else key
             steps.append({"future_id": future, "key": plain, "accessor": accessor})
-        return {"type": "trace", "origin_node_id": wire_id(origin), "op_stack": steps}
+        return {"type": "trace", "origin_node_id": _id(origin), "op_stack": steps}
 
     def _either(self, value: Any, where: str) -> dict[str, Any]:
         if isinstance(value, Executable):
@@ -181,8 +257,8 @@ class _Writer:
         return {"future_id": None, "val": self.value(value, where)}
 
     def _concat(self, one: Node) -> dict[str, Any]:
-        items = [self._either("" if item is None else item, one.id) for item in one.args]
-        return {"type": "string-concat", "items": items}
+        items = [item if _holds_any(item) else as_text(item) for item in one.args]
+        return {"type": "string-concat", "items": [self._either(item, one.id) for item in items]}
 
     def _format(self, one: Node) -> dict[str, Any]:
         return {"type": "format", "f_string": self._either(one.args[0], one.id), **self._over(one)}
@@ -194,7 +270,10 @@ class _Writer:
         return {"variables": self.value(dict(one.kwargs), one.id)}
 
     def _jq(self, one: Node) -> dict[str, Any]:
-        target, query, *_ = one.args
+        target, query, every = one.args
+        if not isinstance(query, str):
+            raise BadRequest(f"{one.id}: a query is a text on the wire")
+        query = f"[{query}\n]" if every else query
         return {"type": "jq", "target": self._either(target, one.id), "query": query}
 
 

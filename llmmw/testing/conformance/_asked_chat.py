@@ -14,7 +14,7 @@ from llmmw._tools import ServerTool, Tool, ToolNames
 from llmmw.testing.conformance._asked import blocks_of, function_of, request
 from llmmw.testing.conformance._recorded import bare
 
-__all__ = ["chat_asked", "chat_normal", "mistral_normal"]
+__all__ = ["chat_asked", "chat_normal", "mistral_asked", "mistral_normal"]
 
 Json = dict[str, Any]
 
@@ -63,6 +63,13 @@ def chat_asked(body: Json, name: str) -> Generate:
     if not body.get("tools"):
         del named["parallel_tool_calls"]
     return request(body, name, named, fields, read)
+
+
+def mistral_asked(body: Json, name: str) -> Generate:
+    """As `chat_asked`; the seed has a name of its own."""
+    told = {**body, "seed": body["random_seed"]} if "random_seed" in body else dict(body)
+    told.pop("random_seed", None)
+    return chat_asked(told, name)
 
 
 def _message(told: Json, own: str) -> Message:
@@ -134,7 +141,7 @@ def chat_normal(body: Json) -> Json:
 def _plain(message: Json) -> Json:
     message["role"] = {"developer": "system"}.get(message["role"], message["role"])
     content = message.get("content")
-    if isinstance(content, list) and all(block.keys() == {"type", "text"} for block in content):
+    if isinstance(content, list) and all(_is_text(block) for block in content):
         message["content"] = "".join(block["text"] for block in content)
     if message["role"] == "assistant":
         _without_empty(message, "content")
@@ -147,11 +154,20 @@ def _plain(message: Json) -> Json:
     return message
 
 
+def _is_text(block: Json) -> bool:
+    return block.keys() == {"type", "text"} and block["type"] == "text"
+
+
 def mistral_normal(body: Json) -> Json:
-    """As `chat_normal`; the ids of calls are numbers, as Mistral takes none of other hosts."""
+    """As `chat_normal`; the ids of calls are numbers, as Mistral takes none of other hosts. The
+    same are too: the address of an image as a text and in an object."""
     told = chat_normal(body)
     ids: Json = {}
     for message in told["messages"]:
+        content = message.get("content")
+        for block in content if isinstance(content, list) else ():
+            if isinstance(block.get("image_url"), str):
+                block["image_url"] = {"url": block["image_url"]}
         for call in message.get("tool_calls", ()):
             call["id"] = ids.setdefault(call.get("id"), len(ids))
         if "tool_call_id" in message:

@@ -7,9 +7,12 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import attrs
 import orjson
+
+from llmmw.testing.conformance._frames import frame
 
 __all__ = ["Case", "cases_of"]
 
@@ -22,6 +25,8 @@ _TYPES = {
     "html": "text/html",
     "aws-eventstream": "application/vnd.amazon.eventstream",
 }
+_BARE = ("bare-json-lines",)
+"""Framings that are made here."""
 _OF_THE_LINE = {
     *("content-encoding", "content-length", "transfer-encoding", "connection", "keep-alive"),
     *("trailer", "upgrade", "date"),
@@ -30,6 +35,8 @@ _OF_THE_LINE = {
 _NAMED = ("anthropic-messages", "openai-responses", "cohere-v2")
 """Wires whose events have a name, which is their type."""
 _DONE = ("openai-chat", "openai-completions", "mistral-chat")
+_BINARY = ("bedrock-converse",)
+"""Wires whose events are frames of an AWS event stream."""
 _LAST = {
     *("message_stop", "message-end"),
     *("response.completed", "response.incomplete", "response.failed"),
@@ -61,23 +68,25 @@ class Case:
         """The model that was asked, as far as it is known."""
         found = re.search(r"/models?/([^/:?]+)", self.url)
         told = (self.request or {}).get("model") or (found and found[1])
-        return str(told or self.expected.get("model") or "m")
+        return unquote(str(told or self.expected.get("model") or "m"))
 
     @property
     def answers(self) -> list[bytes]:
         """The bodies to serve, one a request: most often one. Some of those that were kept as
         bare lines are several answers, one after another."""
-        if self.framing != "bare-json-lines":
+        if self.framing not in _BARE:
             return [self.body]
         lines = [line for line in self.body.splitlines() if line.strip()]
         return [b"".join(self._framed(part)) for part in _several(lines)]
 
     def _framed(self, lines: list[bytes]) -> Iterator[bytes]:
         for line in lines:
-            if self.wire in _NAMED:
-                kind = orjson.loads(line).get("type")
-                if isinstance(kind, str):
-                    yield b"event: " + kind.encode() + b"\n"
+            if self.wire in _BINARY:
+                yield frame(line)
+                continue
+            kind = _fields(line).get("type") if self.wire in _NAMED else None
+            if isinstance(kind, str):
+                yield b"event: " + kind.encode() + b"\n"
             yield b"data: " + line + b"\n\n"
         if self.wire in _DONE:
             yield b"data: [DONE]\n\n"
@@ -85,18 +94,15 @@ class Case:
 
 def _several(lines: list[bytes]) -> list[list[bytes]]:
     """The lines of each answer: one ends with an event that ends an answer, or where the id
-    changes after a reason to finish."""
+    changes after a reason to finish, or before another message starts."""
     parts: list[list[bytes]] = [[]]
     ended, last_id = False, None
     for line in lines:
-        try:
-            data = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            data = {}
-        fields = data if isinstance(data, dict) else {}
+        fields = _fields(line)
         told = fields.get("id")
         choices = fields.get("choices") or ()
-        if ended and (last_id is None or told != last_id):
+        starts = "messageStart" in fields and parts[-1]
+        if starts or (ended and (last_id is None or told != last_id)):
             parts.append([])
             ended = False
         parts[-1].append(line)
@@ -105,6 +111,15 @@ def _several(lines: list[bytes]) -> list[list[bytes]]:
         elif any(isinstance(one, dict) and one.get("finish_reason") for one in choices):
             ended, last_id = told is not None, told
     return parts
+
+
+def _fields(line: bytes) -> dict[str, Any]:
+    """The fields of an event; none of what is no object."""
+    try:
+        told = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def cases_of(folder: str | Path) -> list[Case]:
@@ -123,8 +138,9 @@ def cases_of(folder: str | Path) -> list[Case]:
 def _case(folder: Path, root: Path) -> Case:
     told = orjson.loads((folder / "case.json").read_bytes())
     framing = told.get("framing") or "json"
-    headers = {"content-type": _TYPES.get(framing, "application/octet-stream")}
-    if framing != "bare-json-lines":
+    kind = "aws-eventstream" if told["wire"] in _BINARY and framing in _BARE else framing
+    headers = {"content-type": _TYPES.get(kind, "application/octet-stream")}
+    if framing not in _BARE:
         headers |= _headers(told.get("response_headers") or {})
     asked = folder / "request.json"
     return Case(

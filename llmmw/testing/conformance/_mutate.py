@@ -16,13 +16,16 @@ from typing import Any
 
 import attrs
 import httpx
+import orjson
 import trio
 
 from llmmw._plugins import Plugins
 from llmmw._request import Generate
 from llmmw._session import Client
 from llmmw.errors import LLMError
+from llmmw.testing.conformance._administered import ask_verb_of, before
 from llmmw.testing.conformance._cases import Case
+from llmmw.testing.conformance._frames import frame, payloads_of
 from llmmw.testing.conformance._targets import Target, target_of
 from llmmw.wire._tape import TAPE, Send
 
@@ -32,6 +35,8 @@ _SLOW = 5.0
 """Seconds of work on one answer that count as a defect; it hangs after four times as many."""
 _MOST_BYTES = 20_000
 """Of longer bodies a window is damaged, so that most of the time goes into different ones."""
+_PLAIN = ("events", "frames", "signature")
+"""Kinds of cases that no provider answers."""
 _STATUSES = (*[200] * 30, 301, 400, 401, 403, 404, 413, 429, 500, 503, 529)
 _HINTS = ("7", "-1", "1e400", "NaN", "Wed, 21 Oct 2015 07:28:00 GMT", "x" * 5000, "", "\xff")
 _HINTED = ("retry-after", "retry-after-ms", "x-ratelimit-reset-tokens", "content-type", "location")
@@ -78,11 +83,16 @@ class _Damaged:
     status: int = 200
     headers: Mapping[str, str] = attrs.field(factory=dict)
     pieces: Sequence[bytes] = ()
+    before: list[bytes] = attrs.field(factory=list)
+    """Sound answers to the first requests."""
     needs_key: bool = False
 
     async def send(
         self, request: httpx.Request, send: Send, scrub: Callable[[str], str]
     ) -> httpx.Response:
+        if self.before:
+            stream = _Pieces([self.before.pop(0)])
+            return httpx.Response(200, stream=stream, request=request)
         rows = [(name.encode(), text.encode("latin-1")) for name, text in self.headers.items()]
         stream = _Pieces(self.pieces)
         return httpx.Response(self.status, headers=rows, stream=stream, request=request)
@@ -112,7 +122,7 @@ async def mutate(cases: Sequence[Case], count: int, seed: int = 0, only: str = "
     for case in cases:
         target = target_of(case, known)
         wanted = only in case.id or fnmatch.fnmatch(case.id, only)
-        if wanted and isinstance(target, Target) and target.kind != "events":
+        if wanted and isinstance(target, Target) and target.kind not in _PLAIN:
             played.append((case, target))
     report, damaged = Report(), _Damaged()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -168,10 +178,13 @@ async def _one(client: Client, case: Case, target: Target, number: int, report: 
 
 async def _asked(client: Client, case: Case, target: Target) -> None:
     if target.kind == "embed":
-        await client.embed("hello")
+        await client.embed("hello", model=f"{target.name}:{case.model}")
         return
     if target.kind == "count":
         await client.count_tokens("hello")
+        return
+    if target.kind == "verbs":
+        await ask_verb_of(case, client)
         return
     prompt: Generate | str = Generate(prompt="hello") if target.kind == "prompt" else "hello"
     if not case.streams:
@@ -182,14 +195,21 @@ async def _asked(client: Client, case: Case, target: Target) -> None:
 
 
 def _damage(damaged: _Damaged, case: Case, other: Case, draw: random.Random) -> None:
-    body = _window(draw.choice(case.answers), draw)
+    body = draw.choice(case.answers)
+    frames = body.startswith(b"\0") and draw.random() < 0.8  # sound ones, with damage inside
+    if frames:
+        body = b"\n".join(map(orjson.dumps, payloads_of(body)))
+    body = _window(body, draw)
     for _ in range(draw.choice((1, 1, 1, 2, 4))):
         body = draw.choice(_WAYS)(body, _window(other.body, draw), draw)
+    if frames:
+        body = b"".join(map(frame, body.split(b"\n")))
     damaged.status = draw.choice(_STATUSES)
     headers = dict(case.headers)
     if draw.random() < 0.3:
         headers[draw.choice(_HINTED)] = draw.choice(_HINTS)
     damaged.headers = headers
+    damaged.before = before(case)
     size = draw.choice((1 << 20, 4096, 97, 5))
     damaged.pieces = [body[at : at + size] for at in range(0, len(body), size)]
 

@@ -9,11 +9,12 @@ import attrs
 import orjson
 
 from llmmw import _deltas
+from llmmw._parts import Part
 from llmmw._response import Embeddings, Generation, Response, TokenCount, Usage
 from llmmw.errors import ContentFiltered, LLMError, StreamInterrupted
 from llmmw.testing.conformance._cases import Case
 
-__all__ = ["Outcome", "differences"]
+__all__ = ["Outcome", "differences", "usage_differences"]
 
 _SHOWN = 120
 
@@ -107,7 +108,10 @@ def _beside(expected: Mapping[str, Any], outcomes: Sequence[Outcome]) -> list[st
     rows: list[tuple[str, Any, Any]] = []
     for name, read in _READ.items():
         if name in expected:
-            rows.append((name, read(answers), expected[name] or read([])))
+            wanted = expected[name] or read([])
+            if name == "reasoning":
+                wanted += expected.get("tool_plan") or ""  # which a case tells apart, we do not
+            rows.append((name, read(answers), wanted))
     if "finish_reason" in expected and not expected.get("prompt_feedback"):
         finish = answers[-1].finish
         rows.append(
@@ -129,10 +133,16 @@ def _joined(name: str) -> Callable[[Sequence[Generation]], str]:
     return lambda answers: "".join(getattr(one, name) or "" for one in answers)
 
 
+def _counted(count: Callable[[Part], int]) -> Callable[[Sequence[Generation]], int]:
+    return lambda answers: sum(count(part) for one in answers for part in one.parts)
+
+
 _READ: Mapping[str, Callable[[Sequence[Generation]], Any]] = {
     "text": _joined("text"),
     "reasoning": _joined("reasoning"),
     "refusal": _joined("refusal"),
+    "n_citations": _counted(lambda part: len(getattr(part, "citations", ()))),
+    "redacted_reasoning": _counted(lambda part: bool(getattr(part, "redacted", False))),
 }
 
 
@@ -166,6 +176,12 @@ def _arguments(text: str) -> Any:
         return text
 
 
+def usage_differences(expected: Mapping[str, Any], usage: Usage | None) -> list[str]:
+    """What is otherwise in a usage than expected."""
+    rows = _usage(expected, usage or Usage())
+    return [f"{name} {got}; expected {wanted}" for name, got, wanted in rows if got != wanted]
+
+
 def _usage(expected: Mapping[str, Any], usage: Usage) -> list[tuple[str, Any, Any]]:
     read: Mapping[str, Callable[[], Any]] = {
         "input_tokens_total": lambda: usage.input_tokens,
@@ -192,6 +208,8 @@ def _less(whole: int | None, *parts: int | None) -> int | None:
 
 
 def _vectors(expected: Mapping[str, Any], told: Embeddings) -> list[str]:
+    if "n" not in expected:  # the case does not read itself
+        return []
     sizes = {len(vector) for vector in told.vectors}
     wanted = (expected.get("n"), expected.get("dim"))
     got = (len(told.vectors), sizes.pop() if len(sizes) == 1 else sorted(sizes))

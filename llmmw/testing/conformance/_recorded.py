@@ -7,6 +7,8 @@ from typing import Any
 
 import orjson
 
+from llmmw.testing.conformance._frames import payloads_of
+
 __all__ = ["bare", "beside", "objects_of", "shown"]
 
 _LINES = re.compile("\r\n|\r|\n")
@@ -14,17 +16,26 @@ _SHOWN = 200
 
 
 def objects_of(body: bytes) -> list[dict[str, Any]]:
-    """The JSON objects of a body: of each event, of an array, or the one that it is."""
+    """The JSON objects of a body: of each event or line, of an array, or the one that it is."""
+    if body[:1] == b"\0":  # the length of a frame
+        return list(payloads_of(body))
     text = body.decode("utf-8", "replace").removeprefix("\ufeff")
     rows = [line[5:].strip() for line in _LINES.split(text) if line.startswith("data:")]
     found: list[Any] = []
-    for row in rows or [text]:
+    for row in rows or _documents(text):
         try:
             told = orjson.loads(row)
         except orjson.JSONDecodeError:
             continue
         found += told if isinstance(told, list) else [told]
     return [one for one in found if isinstance(one, dict)]
+
+
+def _documents(text: str) -> list[str]:
+    """The text; or its lines, if each is an object of its own."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    several = len(lines) > 1 and all(line[0] + line.rstrip()[-1] == "{}" for line in lines)
+    return lines if several else [text]
 
 
 def bare(block: Any) -> Any:

@@ -13,9 +13,12 @@ from llmmw._parts import CachePoint, TextPart
 from llmmw._response import Generation
 from llmmw.testing.conformance._cases import Case
 from llmmw.testing.conformance._recorded import objects_of
+from llmmw.testing.conformance._replay_bedrock import bedrock_breaches
 from llmmw.testing.conformance._replay_chat import chat_breaches
+from llmmw.testing.conformance._replay_cohere import cohere_breaches
 from llmmw.testing.conformance._replay_gemini import gemini_breaches
 from llmmw.testing.conformance._replay_messages import messages_breaches
+from llmmw.testing.conformance._replay_ollama import ollama_breaches
 from llmmw.testing.conformance._replay_responses import responses_breaches
 
 __all__ = ["histories", "replay_differences"]
@@ -28,6 +31,9 @@ _RULES: Mapping[str, Rule] = {
     "openai-responses": responses_breaches,
     "anthropic-messages": messages_breaches,
     "gemini": gemini_breaches,
+    "bedrock-converse": bedrock_breaches,
+    "cohere-v2": cohere_breaches,
+    "ollama-chat": ollama_breaches,
 }
 
 

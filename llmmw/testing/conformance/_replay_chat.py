@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,7 +29,11 @@ def chat_breaches(
     are as they were; behind the calls stands one message a result; reasoning goes back to the
     hosts that want it."""
     wanted = _message(objects)
-    answers = [one for one in sent["messages"] if one["role"] == "assistant"]
+    rows = sent["messages"]
+    answers = [one for one in rows if one["role"] == "assistant"]
+    if case.wire == "mistral-chat":  # where one that says nothing stands behind results
+        between = [b for a, b in itertools.pairwise(rows) if a["role"] == "tool"]
+        answers = [one for one in answers if one not in between]
     if len(answers) != 1:
         return [f"the answer became {len(answers)} messages"]
     answer = answers[0]
@@ -130,7 +135,7 @@ def _add(calls: list[Json], call: Json) -> None:
     told = function.get("arguments", function.get("input")) or ""
     text = told if isinstance(told, str) else orjson.dumps(told).decode()
     index = call.get("index")
-    id_ = call.get("id") or ""
+    id_ = {"null": ""}.get(call.get("id") or "", call.get("id") or "")
     sign, own = ("id", id_) if index is None else ("index", index)
     before = next((one for one in calls if one[sign] == own), None)
     if before is not None and id_ in {"", before["id"]}:

@@ -11,9 +11,17 @@ import attrs
 
 from llmmw._request import Generate
 from llmmw.errors import BadRequest
-from llmmw.testing.conformance._asked_chat import chat_asked, chat_normal, mistral_normal
+from llmmw.testing.conformance._asked_bedrock import bedrock_asked, bedrock_normal
+from llmmw.testing.conformance._asked_chat import (
+    chat_asked,
+    chat_normal,
+    mistral_asked,
+    mistral_normal,
+)
+from llmmw.testing.conformance._asked_cohere import cohere_asked, cohere_normal
 from llmmw.testing.conformance._asked_gemini import gemini_asked, gemini_normal
 from llmmw.testing.conformance._asked_messages import messages_asked, messages_normal
+from llmmw.testing.conformance._asked_ollama import ollama_asked, ollama_normal
 from llmmw.testing.conformance._asked_responses import responses_asked, responses_normal
 from llmmw.testing.conformance._cases import Case
 from llmmw.testing.conformance._recorded import shown
@@ -36,10 +44,13 @@ class _Wire:
 
 _WIRES: Mapping[str, _Wire] = {
     "openai-chat": _Wire(chat_asked, chat_normal),
-    "mistral-chat": _Wire(chat_asked, mistral_normal),
+    "mistral-chat": _Wire(mistral_asked, mistral_normal),
     "openai-responses": _Wire(responses_asked, responses_normal),
     "anthropic-messages": _Wire(messages_asked, messages_normal),
     "gemini": _Wire(gemini_asked, gemini_normal),
+    "bedrock-converse": _Wire(bedrock_asked, bedrock_normal),
+    "cohere-v2": _Wire(cohere_asked, cohere_normal),
+    "ollama-chat": _Wire(ollama_asked, ollama_normal),
 }
 
 

@@ -19,6 +19,7 @@ from llmmw._request import Generate
 from llmmw._response import Generation
 from llmmw._session import Client
 from llmmw.errors import LLMError, UnsupportedFeature
+from llmmw.testing.conformance._administered import after, before, verb_differences
 from llmmw.testing.conformance._cases import Case
 from llmmw.testing.conformance._cuts import cuttings, every_cut
 from llmmw.testing.conformance._events import event_differences
@@ -27,6 +28,7 @@ from llmmw.testing.conformance._replay import histories, replay_differences
 from llmmw.testing.conformance._requests import ODD, request_differences, request_of
 from llmmw.testing.conformance._stage import Stage, open_stage
 from llmmw.testing.conformance._targets import Target, target_of
+from llmmw.testing.conformance._vectors import frame_differences, signature_differences
 
 __all__ = ["Compared", "Status", "Verdict", "exceptions", "run_cases"]
 
@@ -111,7 +113,8 @@ async def run_cases(
 async def _verdict(
     case: Case, target: Target, stage: Stage, draw: random.Random, cuts: int
 ) -> Verdict:
-    client = None if target.kind == "events" else await stage.client(target)
+    asks = target.kind not in {"events", "frames", "signature"}
+    client = await stage.client(target) if asks else None
     asker = Asker(case, target, stage, client)
     status: Status = "passed"
     why = ""
@@ -123,7 +126,7 @@ async def _verdict(
                 status, why = "failed", how + "; ".join(found)
                 break
     except UnsupportedFeature as error:
-        status = "unsupported" if target.kind in {"embed", "count"} else "failed"
+        status = "unsupported" if target.kind in {"embed", "count", "verbs"} else "failed"
         why = error.message
     return Verdict(
         case=case,
@@ -141,11 +144,14 @@ def _servings(
     case: Case, target: Target, cuts: int, draw: random.Random
 ) -> Iterable[list[list[bytes]]]:
     """Per serving, the pieces of each answer of the case."""
+    if target.kind == "signature":
+        yield [[case.body]]
+        return
     ways = [cuttings(body, cuts, draw) for body in case.answers]
     yield from (list(pieces) for pieces in zip(*ways, strict=True))
     if case.chunks:
         yield [list(case.chunks)]
-    if target.kind == "events":
+    if target.kind in {"events", "frames"}:
         yield from ([pieces] for pieces in every_cut(case.body))
 
 
@@ -172,11 +178,17 @@ class Asker:
         """What is otherwise than expected if these answers are served."""
         self.servings += 1
         # Of those that are cut at random the first comes with the pauses of a line.
-        self.stage.play(self.case, answers, slowly=self.servings in {1, 3})
+        played = answers
+        if self.target.kind == "verbs":
+            first, last = before(self.case), after(self.case)
+            played = [[one] for one in first] + answers + [[one] for one in last]
+        self.stage.play(self.case, played, slowly=self.servings in {1, 3})
         try:
             with trio.move_on_after(_PATIENCE) as scope:
                 if self.client is None:
-                    return await event_differences(self.case, await self.stage.http())
+                    return await self._vector(answers[0])
+                if self.target.kind == "verbs":
+                    return await verb_differences(self.case, self.client)
                 return await self._found(self.client, answers)
         except UnsupportedFeature:
             raise
@@ -186,6 +198,13 @@ class Asker:
             return [f"{type(error).__name__} at {where}: {error}"]
         assert scope.cancelled_caught
         return [f"no end after {_PATIENCE:g} s"]
+
+    async def _vector(self, pieces: list[bytes]) -> list[str]:
+        if self.target.kind == "signature":
+            return signature_differences(self.case)
+        if self.target.kind == "frames":
+            return frame_differences(self.case, pieces)
+        return await event_differences(self.case, await self.stage.http())
 
     async def _found(self, client: Client, answers: list[list[bytes]]) -> list[str]:
         outcomes = [await self._outcome(client) for _ in answers]

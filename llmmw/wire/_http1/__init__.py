@@ -13,8 +13,18 @@ from llmmw.wire._http1._connection import Answer as Answer
 from llmmw.wire._http1._dial import Origin as Origin
 from llmmw.wire._http1._dial import target_in as target_in
 from llmmw.wire._http1._dial import target_of as target_of
+from llmmw.wire._http1._limits import STALL as STALL
 from llmmw.wire._http1._pool import Pool as Pool
 from llmmw.wire._http1._transport import Http1Transport as Http1Transport
 from llmmw.wire._http1._transport import head_of as head_of
 
-__all__ = ["Answer", "Http1Transport", "Origin", "Pool", "head_of", "target_in", "target_of"]
+__all__ = [
+    "STALL",
+    "Answer",
+    "Http1Transport",
+    "Origin",
+    "Pool",
+    "head_of",
+    "target_in",
+    "target_of",
+]

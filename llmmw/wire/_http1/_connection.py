@@ -9,7 +9,7 @@ import trio
 
 from llmmw.wire._http1._dial import Origin, is_readable, socket_of
 from llmmw.wire._http1._headers import Headers
-from llmmw.wire._http1._limits import READ, TOGETHER
+from llmmw.wire._http1._limits import READ, STALL, TOGETHER
 from llmmw.wire._http1._parse import Broken, Reading
 
 __all__ = ["Answer", "Connection", "Unsent"]
@@ -85,7 +85,10 @@ class Connection:
             await self._write(rest)
         if not isinstance(body, bytes):
             async for piece in body:
-                await self._write(piece)
+                with trio.move_on_after(STALL) as scope:
+                    await self._write(piece)
+                if scope.cancelled_caught:
+                    raise httpx.WriteTimeout(f"the host took nothing more for {STALL:g} s")
 
     async def _write(self, data: bytes | memoryview) -> None:
         try:

@@ -7,3 +7,6 @@ READ = 64 * 1024
 """Bytes that are taken off the line at once."""
 TOGETHER = 64 * 1024
 """A body that is no longer goes out with its head in one piece."""
+STALL = 120.0
+"""Seconds that a host may take for one piece of a body that is sent in pieces. No policy looks after
+files, and one that takes no more has gone."""

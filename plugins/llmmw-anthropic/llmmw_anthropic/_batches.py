@@ -89,7 +89,8 @@ class AnthropicBatches(HttpBatches):
 
     def _info(self, told: Mapping[str, Any]) -> BatchInfo:
         counts = told.get("request_counts")
-        numbers = {name: one for name, one in (counts or {}).items() if isinstance(one, int)}
+        rows = counts.items() if isinstance(counts, Mapping) else ()
+        numbers = {name: one for name, one in rows if type(one) is int}
         status = str(told.get("processing_status") or "")
         return BatchInfo(
             id=str(told.get("id") or ""),

@@ -11,7 +11,7 @@ import attrs
 
 from llmmw.plugin import FileInfo, Files, Hear, ModelInfo, Models, Page, Pieces, Source
 from llmmw.wire import MOST_OF_A_FILE, Http, multipart
-from llmmw_anthropic._pages import object_in, page_of, seconds_in
+from llmmw_anthropic._pages import object_in, page_of, seconds_in, whole_in
 
 __all__ = ["AnthropicFiles", "AnthropicModels"]
 
@@ -68,12 +68,11 @@ class AnthropicFiles(Files):
         return f"{self.prefix}/files" + (f"/{quote(id, safe='')}" if id else "")
 
     def _info(self, told: Mapping[str, Any]) -> FileInfo:
-        size = told.get("size_bytes")
         return FileInfo(
             id=str(told.get("id") or ""),
             provider=self.name,
             name=str(told.get("filename") or ""),
-            bytes=size if type(size) is int else None,
+            bytes=whole_in(told, "size_bytes"),
             created=seconds_in(told.get("created_at")),
             raw=dict(told),
         )
@@ -100,13 +99,12 @@ class AnthropicModels(Models):
             return self._info(object_in(reply, await reply.read()))
 
     def _info(self, told: Mapping[str, Any]) -> ModelInfo:
-        given, written = told.get("max_input_tokens"), told.get("max_tokens")
         return ModelInfo(
             id=str(told.get("id") or ""),
             provider=self.name,
             name=str(told.get("display_name") or ""),
             created=seconds_in(told.get("created_at")),
-            input_limit=given if type(given) is int else None,
-            output_limit=written if type(written) is int else None,
+            input_limit=whole_in(told, "max_input_tokens"),
+            output_limit=whole_in(told, "max_tokens"),
             raw=dict(told),
         )

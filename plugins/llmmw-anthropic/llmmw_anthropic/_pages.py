@@ -10,7 +10,7 @@ from llmmw.errors import ProtocolError
 from llmmw.plugin import Page
 from llmmw.wire import Http, Reply, loads
 
-__all__ = ["object_in", "page_of", "seconds_in"]
+__all__ = ["object_in", "page_of", "seconds_in", "whole_in"]
 
 T = TypeVar("T")
 _PAGE = "100"
@@ -23,8 +23,13 @@ async def page_of(
     query = {"limit": _PAGE} if after is None else {"limit": _PAGE, "after_id": after}
     async with http.get(path, query) as reply:
         told = object_in(reply, await reply.read())
-    rows = [one for one in told.get("data") or () if isinstance(one, Mapping)]
+    data = told.get("data") or []
+    if not isinstance(data, list):
+        raise ProtocolError(f"the host sent a {type(data).__name__} where a list belongs")
+    rows = [one for one in data if isinstance(one, Mapping)]
     last = told.get("last_id") or (rows[-1].get("id") if rows else None)
+    if last is not None and last == after:  # it knows no `after_id`, and has begun anew
+        return Page(())
     more = told.get("has_more") is True and isinstance(last, str)
     return Page([row(one) for one in rows], last if more else None)
 
@@ -48,5 +53,11 @@ def seconds_in(told: Any) -> float | None:
     """A time as seconds since 1970."""
     try:
         return datetime.fromisoformat(told).timestamp()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
+
+
+def whole_in(told: Mapping[str, Any], name: str) -> int | None:
+    """A whole number."""
+    found = told.get(name)
+    return found if type(found) is int else None

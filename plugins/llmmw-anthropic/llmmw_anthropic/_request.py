@@ -18,12 +18,12 @@ from llmmw import (
     ToolResultPart,
 )
 from llmmw.errors import BadRequest
+from llmmw.wire import closed_schema
 from llmmw_anthropic._blocks import NAME
 from llmmw_anthropic._messages import conversation_of
 from llmmw_anthropic._models import Model
 from llmmw_anthropic._notes import Notes
 from llmmw_anthropic._parts import own
-from llmmw_anthropic._schema import closed_schema
 from llmmw_anthropic._thinking import thinking_of
 
 __all__ = ["body_of", "count_body"]

@@ -16,7 +16,7 @@ from llmmw.errors import ProtocolError
 from llmmw.plugin import ResponseBuilder
 from llmmw_mistral._calls import Called, Calls
 from llmmw_mistral._usage import finish_of, usage_of
-from llmmw_mistral._values import NAME, object_of, objects_of, seconds_of, text_of
+from llmmw_mistral._values import NAME, number_of, object_of, objects_of, seconds_of, text_of
 
 __all__ = ["Answer"]
 
@@ -25,6 +25,8 @@ Json = Mapping[str, Any]
 _MOST_CANDIDATES = 1000
 _PLAIN = frozenset({"content", "role"})
 _READ = frozenset({"content", "role", "tool_calls", "prefix"})
+_TEXT = frozenset({"type", "text"})
+_THOUGHT = frozenset({"type", "thinking"})
 _CHOICE = frozenset({"index", "delta", "message", "messages", "finish_reason"})
 
 
@@ -41,6 +43,10 @@ class _Choice:
     calls: Calls = attrs.field(factory=Calls)
     thought: dict[str, Any] = attrs.field(factory=dict)
     """What the running reasoning has beside its text."""
+    rows: list[list[str] | Json] = attrs.field(factory=list)
+    """What it consists of: texts, in pieces, and whatever else."""
+    asides: list[Json] = attrs.field(factory=list)
+    """What tools of the host have said."""
     beside: dict[str, Any] = attrs.field(factory=dict)
 
     def bare(self, text: str) -> str:
@@ -53,6 +59,11 @@ class _Choice:
         text = self.held.removeprefix(self.begun)
         self.begun = self.held = ""
         return text
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What has no place of its own in a response."""
+        return self.beside | ({"messages": self.asides} if self.asides else {})
 
     def rest(self) -> str:
         """What waits though nothing more will come of it."""
@@ -84,8 +95,8 @@ class Answer:
             if name not in {"choices", "usage"} and told is not None:
                 self._beside[name] = told
         for choice in choices:
-            number = choice.get("index")
-            at = number if isinstance(number, int) and 0 <= number < _MOST_CANDIDATES else 0
+            number = number_of(choice.get("index"))
+            at = number if number is not None and number < _MOST_CANDIDATES else 0
             known = self._choices.setdefault(at, _Choice(self.begun))
             plain = _plain_text(choice)
             if plain and not known.begun:
@@ -105,7 +116,7 @@ class Answer:
         _keep(known, choice, _CHOICE)
         for one in objects_of([message]) or objects_of(choice.get("messages")):
             if one.get("role") == "tool":  # what a tool of the host has said
-                known.beside.setdefault("messages", []).append(one)
+                known.asides.append(one)
                 continue
             _keep(known, one, _READ)
             await self._content(one.get("content"), known, at)
@@ -126,7 +137,7 @@ class Answer:
         for chunk in objects_of(content):
             kind = text_of(chunk.get("type")) or "text"
             if kind == "text":
-                await self._say(known.bare(text_of(chunk.get("text"))), at)
+                await self._text(chunk, known, at)
                 continue
             await self._say(known.rest() if known.held else "", at)
             if kind == "thinking":
@@ -138,24 +149,32 @@ class Answer:
                 part = OpaquePart(provider=NAME, type=kind, data=dict(chunk))
                 await self.builder.part(part, candidate=at)
 
+    async def _text(self, chunk: Json, known: _Choice, at: int) -> None:
+        further = {k: v for k, v in chunk.items() if k not in _TEXT and v is not None}
+        if further:  # it is of this chunk alone
+            await self.builder.end_part(candidate=at)
+        await self._say(known.bare(text_of(chunk.get("text"))), at)
+        if further:
+            self.builder.annotate(TextPart, {NAME: further}, candidate=at)
+            await self.builder.end_part(candidate=at)
+
     async def _think(self, chunk: Json, known: _Choice, at: int) -> None:
         inside = chunk.get("thinking")
         rows = [{"text": inside}] if isinstance(inside, str) else objects_of(inside)
-        texts = [text for row in rows if (text := text_of(row.get("text")))]
         if not self._annotate(known, at):  # a part of its own begins
-            known.thought = {}
-        told = {name: chunk[name] for name in ("closed",) if isinstance(chunk.get(name), bool)}
-        if beside := [dict(row) for row in rows if "text" not in row]:
-            told["references"] = [*known.thought.get("references", ()), *beside]
-        known.thought = known.thought | told
-        for text in texts:
-            await self.builder.reasoning(text, candidate=at)
-        if not self._annotate(known, at) and beside:
-            part = ReasoningPart(extra={NAME: known.thought})
+            known.thought, known.rows = {}, []
+        known.thought |= {k: v for k, v in chunk.items() if k not in _THOUGHT and v is not None}
+        for row in rows:
+            _join(known.rows, row)
+            await self.builder.reasoning(text_of(row.get("text")), candidate=at)
+        if any(isinstance(row, dict) for row in known.rows):
+            known.thought |= {"thinking": [_row(one) for one in known.rows]}
+        if not self._annotate(known, at) and known.rows:
+            part = ReasoningPart(extra={NAME: dict(known.thought)})
             await self.builder.part(part, candidate=at)
 
     def _annotate(self, known: _Choice, at: int) -> bool:
-        extra = {NAME: known.thought} if known.thought else {}
+        extra = {NAME: dict(known.thought)} if known.thought else {}
         return self.builder.annotate(ReasoningPart, extra, candidate=at)
 
     async def _call(self, call: Called, text: str, at: int) -> None:
@@ -180,7 +199,7 @@ class Answer:
         last = max(self._choices)
         if last and len(self.builder.fold.candidates()) <= last:
             await self.builder.part(TextPart(""), candidate=last)  # it said nothing, but it is one
-        beside = {str(at): known.beside for at, known in self._choices.items() if known.beside}
+        beside = {str(at): told for at, known in self._choices.items() if (told := known.told)}
         finishes = {at: finish_of(k.word, calls=bool(k.calls)) for at, k in self._choices.items()}
         response = await self.builder.finish(
             finishes.get(0, finish_of(None, calls=False)),
@@ -195,11 +214,27 @@ class Answer:
 def _plain_text(choice: Json) -> str:
     """The text of a piece that has nothing else, as nearly all have."""
     delta = choice.get("delta")
-    if not isinstance(delta, dict) or not delta.keys() <= _PLAIN:
+    if not isinstance(delta, dict) or not delta.keys() <= _PLAIN or not choice.keys() <= _CHOICE:
         return ""
     if choice.get("finish_reason") is not None or delta.get("role") == "tool":
         return ""
     return text_of(delta.get("content"))
+
+
+def _join(rows: list[list[str] | Json], row: Json) -> None:
+    """Put a row behind those of a thought; text that goes on is one row, however it was cut."""
+    if not row.keys() <= _TEXT or row.get("type") not in (None, "text"):
+        rows.append(dict(row))
+    elif text := text_of(row.get("text")):
+        last = rows[-1] if rows else None
+        if isinstance(last, list):
+            last.append(text)
+        else:
+            rows.append([text])
+
+
+def _row(row: list[str] | Json) -> Json:
+    return {"type": "text", "text": "".join(row)} if isinstance(row, list) else row
 
 
 def _keep(known: _Choice, told: Json, read: frozenset[str]) -> None:

@@ -122,9 +122,7 @@ def _outcome(row: Mapping[str, Any]) -> Outcome | None:
     id_, response = text_of(row.get("custom_id")), object_of(row.get("response"))
     if not id_:
         return None
-    if not response:
-        said = row.get("error") or {"message": "the host says nothing of why this has failed"}
-        return Outcome(id=id_, body=packed({"error": said}))
     told = number_of(response.get("status_code"))
     status = told if told is not None and 100 <= told < 600 else 200
-    return Outcome(id=id_, status=status, body=packed(response.get("body")))
+    said = row.get("error") or {"message": "the host says nothing of why this has failed"}
+    return Outcome(id=id_, status=status, body=packed(response.get("body") or {"error": said}))

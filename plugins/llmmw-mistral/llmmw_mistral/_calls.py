@@ -15,7 +15,7 @@ import attrs
 import orjson
 
 from llmmw.errors import ProtocolError
-from llmmw_mistral._values import object_of, text_of
+from llmmw_mistral._values import number_of, object_of, text_of
 
 __all__ = ["Called", "Calls"]
 
@@ -70,9 +70,10 @@ class Calls:
             place: where it stands in its list.
         """
         function = object_of(told.get("function"))
-        id_, name, index = text_of(told.get("id")), text_of(function.get("name")), told.get("index")
+        id_, name = text_of(told.get("id")), text_of(function.get("name"))
         id_ = "" if id_ == "null" else id_
-        key = index if isinstance(index, int) else place
+        index = number_of(told.get("index"))
+        key = place if index is None else index
         text = _arguments(function.get("arguments"))
         call = next((one for one in reversed(self.calls) if one.goes_on(key, id_, name)), None)
         if call is None:

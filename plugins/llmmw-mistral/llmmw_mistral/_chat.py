@@ -5,7 +5,7 @@ from __future__ import annotations
 from llmmw.errors import ProtocolError, StreamInterrupted
 from llmmw.wire import Reply, SSEEvent, loads
 from llmmw_mistral._answer import Answer
-from llmmw_mistral._values import object_in
+from llmmw_mistral._values import error_in, object_in
 
 __all__ = ["read_chat"]
 
@@ -38,7 +38,7 @@ async def _take(event: SSEEvent, reply: Reply, answer: Answer) -> None:
     if event.event == "error":
         raise reply.error(event.data.encode())
     chunk = loads(event.data)
-    error = reply.error_in(chunk)
+    error = error_in(reply, chunk)
     if error is None and not isinstance(chunk, dict):
         raise ProtocolError(f"the host sent a {type(chunk).__name__} where an object belongs")
     if isinstance(chunk, dict):

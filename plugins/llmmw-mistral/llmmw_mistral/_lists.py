@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from llmmw.errors import BadRequest
 from llmmw.plugin import Page
 from llmmw.wire import Http, loads
 from llmmw_mistral._values import number_of, object_in, objects_of
@@ -24,16 +25,29 @@ async def page_of(
     Args:
         http: the way to the host.
         path: of the list.
-        after: the number of the page; default: the first, which is 0.
+        after: which page; default: the first.
         read: makes a row.
+
+    Raises:
+        LLMError: what the host says, or if `after` is of no page.
     """
-    number = int(after or 0)
+    number, seen = _place_of(after)
     told = await ask(http, "GET", path, query={"page": str(number), "page_size": str(_SIZE)})
-    rows = objects_of(told.get("data"))
+    rows = told.get("data")
+    size = len(rows) if isinstance(rows, list) else 0
     total = number_of(told.get("total"))
-    seen = number * _SIZE + len(rows)
-    more = bool(rows) and (len(rows) >= _SIZE if total is None else seen < total)
-    return Page([read(row) for row in rows], str(number + 1) if more else None)
+    seen += size
+    more = bool(size) and (size >= _SIZE if total is None else seen < total)
+    return Page([read(row) for row in objects_of(rows)], f"{number + 1}:{seen}" if more else None)
+
+
+def _place_of(after: str | None) -> tuple[int, int]:
+    """The number of a page, and how many rows stand before it: fewer than were asked for, if the
+    host has a limit of its own."""
+    number, _, seen = (number_of(one) for one in (after or "0:0").partition(":"))
+    if number is None or seen is None:
+        raise BadRequest(f"after={after!r}: expected that of a page")
+    return number, seen
 
 
 async def ask(

@@ -21,7 +21,7 @@ from llmmw import (
 )
 from llmmw.errors import UnsupportedFeature
 from llmmw.wire import Losses
-from llmmw_mistral._values import NAME, objects_of, text_of
+from llmmw_mistral._values import NAME, objects_of, own, text_of
 
 __all__ = ["messages_of"]
 
@@ -29,6 +29,10 @@ Json = dict[str, Any]
 
 _BETWEEN = {"role": "assistant", "content": "OK"}
 """Older models take no user's message behind results of tools, so the assistant says something."""
+
+
+_ANSWERED = ("assistant", "tool")
+"""What the host takes no system message behind."""
 
 
 def messages_of(messages: Sequence[Message], losses: Losses) -> list[Json]:
@@ -44,15 +48,23 @@ def messages_of(messages: Sequence[Message], losses: Losses) -> list[Json]:
             told.extend(_results(message, losses, shown))
             continue
         told.extend(_shown(shown, told, losses))
-        if message.role == "user":
-            told.extend(_gap(told))
         if message.role == "assistant":
-            told.append(_assistant(message, losses, shown))
+            told.extend(_assistant(message, losses, shown))
+        elif message.role == "system" and told and told[-1]["role"] in _ANSWERED:
+            told.extend([*_gap(told), _said_by_user(message, losses)])
         else:
-            told.append(_said(message, losses))
+            told.extend([*_gap(told), _said(message, losses)])
     told.extend(_shown(shown, told, losses))
     _go_on(told)
     return told
+
+
+def _said_by_user(message: Message, losses: Losses) -> Json:
+    """A system message, marked as such."""
+    losses.note("takes a system message behind an answer for a user's")
+    parts = (TextPart("<system>"), *message.parts, TextPart("</system>"))
+    told = _said(Message("system", parts, name=message.name, extra=message.extra), losses)
+    return told | {"role": "user"}
 
 
 def _go_on(told: Sequence[Json]) -> None:
@@ -77,15 +89,14 @@ def _shown(shown: list[Part], told: Sequence[Json], losses: Losses) -> list[Json
 
 
 def _said(message: Message, losses: Losses) -> Json:
+    _unnamed(message, losses)
+    content = _content(message.parts, message.role, losses)
+    return {"role": message.role, "content": content} | own(message.extra)
+
+
+def _unnamed(message: Message, losses: Losses) -> None:
     if message.name:
         losses.note(f"does not take the name {message.name!r} of a message: left out")
-    content = _content(message.parts, message.role, losses)
-    return {"role": message.role, "content": content} | _own(message.extra)
-
-
-def _own(extra: Any) -> Json:
-    """The fields of a message or a part that are for this host alone."""
-    return dict(extra.get(NAME) or {})
 
 
 def _content(parts: Iterable[Part], role: str, losses: Losses) -> str | list[Json]:
@@ -113,26 +124,27 @@ def _blocks(part: Part, role: str, losses: Losses) -> list[Json]:
     if isinstance(part, ReasoningPart) and role == "assistant":
         return _thought(part, losses)
     if isinstance(part, MediaPart) and role == "user":
-        return [_media(part) | _own(part.extra)]
+        return [_media(part) | own(part.extra)]
     kind = part.kind.replace("_", " ")
     raise UnsupportedFeature(f"a {role} message takes no {kind} part on this wire; leave it out")
 
 
 def _text(part: TextPart) -> list[Json]:
     """A text, and behind it what the host itself has told as the sources of it."""
-    told = [{"type": "text", "text": part.text} | _own(part.extra)] if part.text else []
-    return told + [chunk for one in part.citations if (chunk := _own(one.extra))]
+    told = [{"type": "text", "text": part.text} | own(part.extra)] if part.text else []
+    return told + [chunk for one in part.citations if (chunk := own(one.extra))]
 
 
 def _thought(part: ReasoningPart, losses: Losses) -> list[Json]:
-    own = _own(part.extra)
-    beside = objects_of(own.pop("references", []))
-    if not part.text and not beside:
+    fields = own(part.extra)
+    rows = objects_of(fields.pop("thinking", []))
+    if "".join(text_of(row.get("text")) for row in rows) != part.text:  # somebody has changed it
+        texts = [{"type": "text", "text": part.text}] if part.text else []
+        rows = [*texts, *(row for row in rows if "text" not in row)]
+    if not rows:
         losses.note("takes no reasoning that another host has sealed: left out")
         return []
-    texts = [{"type": "text", "text": part.text}] if part.text else []
-    told: Json = {"type": "thinking", "thinking": [*texts, *beside]}
-    return [told | own]
+    return [{"type": "thinking", "thinking": rows} | fields]
 
 
 _VOICES = ("mpeg", "mp3", "wav", "x-wav", "wave", "flac", "ogg", "webm", "mp4", "m4a", "x-m4a")
@@ -159,29 +171,42 @@ def _address(part: MediaPart) -> str:
     return part.url or f"data:{part.media_type};base64,{data}"
 
 
-def _assistant(message: Message, losses: Losses, shown: list[Part]) -> Json:
-    """An answer. The media in it go to `shown`."""
-    media = [part for part in message.parts if isinstance(part, MediaPart)]
+def _assistant(message: Message, losses: Losses, shown: list[Part]) -> list[Json]:
+    """An answer; none if it says nothing, which the host refuses. The media in it go to `shown`."""
+    parts = [part for part in message.parts if not _is_foreign(part, losses)]
+    media = [part for part in parts if isinstance(part, MediaPart)]
     if media:
         shown += [TextPart("Of the answer:"), *media]
-    calls = [_call(part) for part in message.parts if isinstance(part, ToolCallPart)]
-    said = [part for part in message.parts if not isinstance(part, (MediaPart, ToolCallPart))]
-    told = _said(Message("assistant", tuple(said), name=message.name), losses)
-    return told | ({"tool_calls": calls} if calls else {}) | _own(message.extra)
+    calls = [_call(part) for part in parts if isinstance(part, ToolCallPart)]
+    said = [part for part in parts if not isinstance(part, (MediaPart, ToolCallPart))]
+    told = _said(Message("assistant", tuple(said), name=message.name, extra=message.extra), losses)
+    told = ({"tool_calls": calls} if calls else {}) | told
+    return [told] if told["content"] or "tool_calls" in told else []
+
+
+def _is_foreign(part: Part, losses: Losses) -> bool:
+    """Whether a part is of a tool that another host has run."""
+    if not isinstance(part, (ToolCallPart, ToolResultPart)) or not part.server:
+        return False
+    losses.note(f"does not know a tool that another host has run ({part.name}): left out")
+    return True
 
 
 def _call(part: ToolCallPart) -> Json:
     if part.custom:
         raise UnsupportedFeature(f"{part.name!r} was called with plain text: this wire has no such")
     function = {"name": part.name, "arguments": part.arguments or "{}"}
-    return {"id": _id(part.id), "type": "function", "function": function} | _own(part.extra)
+    return {"id": _id(part.id), "type": "function", "function": function} | own(part.extra)
 
 
 def _results(message: Message, losses: Losses, shown: list[Part]) -> Iterator[Json]:
     """A message for each result. The media in it go to `shown`."""
+    _unnamed(message, losses)
     for part in message.parts:
         if not isinstance(part, ToolResultPart):
             raise UnsupportedFeature(f"a tool message holds tool results, not a {part.kind} part")
+        if _is_foreign(part, losses):
+            continue
         media = [one for one in part.content if isinstance(one, MediaPart)]
         texts = [one for one in part.content if not isinstance(one, MediaPart)]
         content = _content(texts, "tool", losses)
@@ -191,7 +216,8 @@ def _results(message: Message, losses: Losses, shown: list[Part]) -> Iterator[Js
         if part.is_error:
             losses.note(f"is not told that the tool result {part.call_id} is an error")
         told: Json = {"role": "tool", "tool_call_id": _id(part.call_id), "content": content}
-        yield told | ({"name": part.name} if part.name else {}) | _own(part.extra)
+        told |= {"name": part.name} if part.name else {}
+        yield told | own(message.extra) | own(part.extra)
 
 
 def _id(given: str) -> str:

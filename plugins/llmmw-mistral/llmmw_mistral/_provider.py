@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import attrs
 
 from llmmw import Call, Embed, Generate, Response
-from llmmw.errors import LLMError, UnsupportedFeature
+from llmmw.errors import ConfigError, LLMError, UnsupportedFeature
 from llmmw.plugin import Capabilities, Host, Provider, ResponseBuilder, honour
 from llmmw.wire import Http, Key, KeyOption, Losses, Reply, Secret, dumps, guarded
 from llmmw_mistral._answer import Answer
@@ -62,6 +62,8 @@ class Mistral(Provider):
         self.api_key = key.source
         self.headers = guarded(self.headers)
         agent = {"User-Agent": f"llmmw-mistral/{version('llmmw-mistral')}"}
+        if not isinstance(self.base_url, str | None):
+            raise ConfigError(f"base_url={self.base_url!r}: expected an address, as {_ADDRESS}")
         address = self.base_url or os.environ.get("MISTRAL_BASE_URL") or _ADDRESS
         self._http = Http(
             base_url=_versioned(address),

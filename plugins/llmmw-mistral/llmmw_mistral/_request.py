@@ -10,7 +10,7 @@ from llmmw.errors import BadRequest
 from llmmw.wire import Losses
 from llmmw_mistral._messages import messages_of
 from llmmw_mistral._models import Model
-from llmmw_mistral._values import NAME, objects_of, text_of
+from llmmw_mistral._values import NAME, objects_of, own, text_of
 
 __all__ = ["begun_in", "body_of", "embed_body"]
 
@@ -25,7 +25,6 @@ _WIRE = {
     "presence_penalty": "presence_penalty",
     "n": "n",
 }
-_UNKNOWN = ("top_k", "min_p", "repetition_penalty", "logit_bias", "logprobs")
 
 
 def body_of(
@@ -49,7 +48,7 @@ def body_of(
         body["prompt"] = request.prompt
     else:
         body["messages"] = messages_of(request.messages, losses)
-    body |= _sampling(request, losses)
+    body |= _sampling(request)
     body |= _output(request, losses)
     if request.reasoning is not None:
         body |= _reasoning(request.reasoning, model, losses)
@@ -86,14 +85,11 @@ def begun_in(body: Json) -> str:
     return text_of(content) or "".join(text_of(one.get("text")) for one in objects_of(content))
 
 
-def _sampling(request: Generate, losses: Losses) -> Json:
+def _sampling(request: Generate) -> Json:
     given = {wire: getattr(request, name) for name, wire in _WIRE.items()}
     body = {wire: number for wire, number in given.items() if number is not None}
     if request.stop_sequences:
         body["stop"] = list(request.stop_sequences)
-    for name in _UNKNOWN:
-        if getattr(request, name) is not None:
-            losses.drop(name)
     return body
 
 
@@ -169,4 +165,4 @@ def _tool(tool: Tool | ServerTool, losses: Losses) -> Json | None:
     function: Json = {"name": tool.name, "description": tool.description, "parameters": parameters}
     if tool.strict is not None:
         function["strict"] = tool.strict
-    return {"type": "function", "function": function} | dict(tool.extra.get(NAME) or {})
+    return {"type": "function", "function": function} | own(tool.extra)

@@ -16,7 +16,7 @@ from llmmw import Embed, Embeddings, Usage
 from llmmw.errors import LLMError, ProtocolError
 from llmmw.wire import Reply
 from llmmw_mistral._usage import usage_of
-from llmmw_mistral._values import number_of, object_in
+from llmmw_mistral._values import number_of, object_in, object_of
 
 __all__ = ["embed", "vectors_of"]
 
@@ -48,7 +48,7 @@ async def embed(
         except LLMError as error:
             error.processed = True if vectors else error.processed  # what went before is billed
             raise
-        _add(usage, told.get("usage"))
+        usage = _summed(usage, object_of(told.get("usage")))
     return Embeddings(
         vectors=vectors,
         model=str(told.get("model") or request.model_name),
@@ -69,11 +69,16 @@ def _groups(inputs: Sequence[str]) -> Iterator[Sequence[str]]:
     yield inputs[begin:]
 
 
-def _add(sums: dict[str, Any], told: Any) -> None:
-    if isinstance(told, Mapping):
-        for name, one in told.items():
-            count = number_of(one)
-            sums[name] = one if count is None else (number_of(sums.get(name)) or 0) + count
+def _summed(sums: Mapping[str, Any], told: Mapping[str, Any], depth: int = 1) -> dict[str, Any]:
+    """Usage with that of one more request; details are an object in it."""
+    both = dict(sums)
+    for name, one in told.items():
+        before, count = both.get(name), number_of(one)
+        if depth and isinstance(one, Mapping):
+            both[name] = _summed(object_of(before), one, depth - 1)
+        else:
+            both[name] = one if count is None else (number_of(before) or 0) + count
+    return both
 
 
 def _usage(told: Mapping[str, Any]) -> Usage:

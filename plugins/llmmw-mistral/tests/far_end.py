@@ -13,9 +13,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import attrs
 
+from llmmw import Client
 from llmmw.testing import Answer, Received, open_server
 
-__all__ = ["FarEnd", "open_far_end"]
+__all__ = ["FarEnd", "account", "open_far_end"]
 
 Json = dict[str, Any]
 
@@ -302,3 +303,12 @@ async def open_far_end(key: str) -> AsyncIterator[FarEnd]:
     async with open_server(far) as server:
         far.url = server.url
         yield far
+
+
+@asynccontextmanager
+async def account(wire: Any, **options: Any) -> AsyncIterator[tuple[Client, FarEnd, Any]]:
+    """A client of such a server, and its provider."""
+    async with open_far_end(wire.key) as far:
+        provider = wire.provider(far.url)
+        async with Client("mistral:small", providers=[provider], **options) as client:
+            yield client, far, provider

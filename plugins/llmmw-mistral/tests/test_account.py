@@ -8,7 +8,7 @@ import traceback
 import pytest
 
 from llmmw import Embed, Generate
-from llmmw.errors import AuthenticationFailed, BadRequest, LLMError, ProtocolError
+from llmmw.errors import AuthenticationFailed, BadRequest, ConfigError, LLMError, ProtocolError
 
 pytestmark = pytest.mark.plugins
 
@@ -52,6 +52,11 @@ def test_addresses(wire, monkeypatch, address, base):
     if address is not None:
         monkeypatch.setenv("MISTRAL_BASE_URL", address)
         assert wire.provider(None)._http.base_url == base
+
+
+def test_an_address_that_is_none(wire):
+    with pytest.raises(ConfigError, match="base_url=7: expected an address"):
+        wire.provider(7)
 
 
 async def test_keys_are_in_nothing_that_leaves(wire, caplog):
@@ -104,10 +109,15 @@ async def test_vectors(wire):
 
 
 async def test_many_vectors_are_asked_for_in_turn(wire):
-    answers = [vectors(wire, 2), vectors(wire, 1)]
+    usage = {"prompt_tokens": 3, "x": None}
+    answers = [
+        vectors(wire, count, usage=usage | {"prompt_tokens_details": {"cached_tokens": count}})
+        for count in (2, 1)
+    ]
     async with wire.client(answers, model="mistral-embed") as (client, server):
         told = await client.embed(["x" * 20_000, "y" * 20_000, "z" * 20_000])
         assert (len(told.vectors), told.usage.input_tokens) == (3, 6)
+        assert (told.usage.cache_read_tokens, told.usage.raw["x"]) == (3, None)
         assert [len(one.json()["input"]) for one in server.requests] == [2, 1]
     broken = wire.whole({"message": "no"}, status=400)
     async with wire.client([vectors(wire, 2), broken], model="mistral-embed") as (client, _):

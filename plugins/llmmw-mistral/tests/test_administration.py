@@ -1,28 +1,22 @@
-"""Models, files, fine-tunes and batches, against a server with this host's routes."""
+"""Models, files and fine-tunes, against a server with this host's routes."""
 
 from __future__ import annotations
 
 import io
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-import trio
 
-from llmmw import BatchApi, Client
-from llmmw.errors import BadRequest, LLMError, NotFound, UnsupportedFeature
+from llmmw.errors import (
+    BadRequest,
+    LLMError,
+    NotFound,
+    UnsupportedFeature,
+)
 
-from .far_end import open_far_end
+from .far_end import account
 
 pytestmark = pytest.mark.plugins
-
-
-@asynccontextmanager
-async def account(wire, **options):
-    async with open_far_end(wire.key) as far:
-        provider = wire.provider(far.url)
-        async with Client("mistral:small", providers=[provider], **options) as client:
-            yield client, far, provider
 
 
 async def test_models(wire):
@@ -111,6 +105,24 @@ async def test_where_a_list_ends(wire, rows, total, pages):
         assert len(server.requests) == pages
 
 
+@pytest.mark.parametrize("total", [250, "250", 251])
+async def test_pages_that_are_shorter_than_was_asked(wire, total):
+    """A host may have a limit of its own, and count what nobody may see."""
+    pages = [{"data": [{"id": f"{page}-{at}"} for at in range(50)]} for page in range(5)]
+    answers = [wire.whole(page | {"total": total}) for page in (*pages, {"data": []})]
+    async with wire.client(answers) as (client, server):
+        assert len(await client.files.list()) == 250
+    assert len(server.requests) == (6 if total == 251 else 5)
+
+
+async def test_a_cursor_that_is_none(wire):
+    async with account(wire) as (_, far, provider), provider.open(None):
+        with pytest.raises(BadRequest, match="after='x'"):
+            await provider.files.list("x")
+        assert (await provider.files.list("3:300")).rows == ()
+    assert far.asked == ["GET /v1/files?page=3&page_size=100"]
+
+
 async def test_a_fine_tune(wire):
     async with account(wire) as (client, far, _):
         job = await client.fine_tunes.create(
@@ -191,98 +203,3 @@ async def test_an_error_inside_a_job_is_its_own(wire):
         assert (await client.batches.get("j")).refusals[0].message.startswith("the host refused")
         with pytest.raises(LLMError):
             await client.fine_tunes.get("j")
-
-
-async def test_a_batch(wire):
-    questions = {"a": "hi", "b": "this is bad", "c": "this is lost"}
-    async with account(wire) as (client, far, _):
-        batch = await client.batches.create(questions, metadata={"team": "x"})
-        told = far.batches[batch.id]
-        assert (told["endpoint"], told["model"]) == ("/v1/chat/completions", "small")
-        assert (batch.status, batch.ended, batch.total) == ("QUEUED", False, 3)
-        assert (batch.metadata, batch.created) == ({"team": "x"}, 1_700_000_000.0)
-        for _ in range(2):
-            batch = await client.batches.get(batch.id)
-        assert (batch.status, batch.ended) == ("SUCCESS", True)
-        assert (batch.completed, batch.failed) == (1, 1)
-        items = {one.id: one for one in await client.batches.results(batch.id)}
-        assert items.keys() == {"a", "b"}
-        assert items["a"].response.text == "small says yes"
-        assert items["a"].response.usage.output_tokens == 2
-        assert isinstance(items["b"].error, BadRequest)
-        assert "this is bad" in str(items["b"].error)
-        assert [one.id for one in await client.batches.list()] == [batch.id]
-        await client.batches.delete(batch.id)
-        assert far.batches == {}
-
-
-async def test_a_batch_is_cancelled_or_begun_from_a_file(wire):
-    async with account(wire) as (client, far, _):
-        file = far.keep("q.jsonl", "batch", b'{"custom_id": "a", "body": {}}\n')["id"]
-        fields = {"model": "m", "endpoint": "/v1/embeddings", "timeout_hours": 2}
-        batch = await client.batches.submit(file, **fields)
-        assert (batch.raw["endpoint"], batch.raw["timeout_hours"]) == ("/v1/embeddings", 2)
-        batch = await client.batches.cancel(batch.id)
-        assert (batch.ended, batch.cancelled) == (False, True)
-        batch = await client.batches.get(batch.id)
-        assert (batch.status, batch.ended, batch.cancelled) == ("CANCELLED", True, True)
-        assert await client.batches.results(batch.id) == ()
-        with pytest.raises(UnsupportedFeature, match=r"batches\.update"):
-            await client.batches.update(batch.id)
-
-
-@pytest.mark.parametrize(
-    ("fate", "refusals"), [("FAILED", ["no line can be read"]), ("TIMEOUT_EXCEEDED", [])]
-)
-async def test_how_a_batch_ends_otherwise(wire, fate, refusals):
-    async with account(wire) as (client, far, _):
-        far.fate = fate
-        batch = await client.batches.create({"a": "hi"})
-        for _ in range(2):
-            batch = await client.batches.get(batch.id)
-        assert (batch.status, batch.ended) == (fate, True)
-        assert [one.message for one in batch.refusals] == refusals
-
-
-async def test_outcomes_in_the_batch_itself_and_odd_ones(wire):
-    ok = {"status_code": 200, "body": wire.chat("Hi")}
-    rows = [
-        {"custom_id": "a", "response": ok},
-        {"custom_id": "b", "response": None, "error": "it broke"},
-        {"custom_id": "c", "error": {"message": "it broke too", "type": "x"}},
-        {"custom_id": "d"},
-        {"custom_id": "e", "response": {"status_code": "odd", "body": None}},
-        {"no": "id"},
-        7,
-    ]
-    done = {"id": "b", "status": "SUCCESS", "outputs": rows, "metadata": 7, "total_requests": "x"}
-    async with wire.client(wire.whole(done)) as (client, _):
-        batch = await client.batches.get("b")
-        assert (batch.metadata, batch.total) == ({}, None)
-        items = {one.id: one for one in await client.batches.results("b")}
-    assert items["a"].response.text == "Hi"
-    for name, said in (("b", "it broke"), ("c", "it broke too"), ("d", "says nothing")):
-        assert said in str(items[name].error)
-    assert isinstance(items["e"].error, LLMError)
-    assert len(items) == 5
-
-
-async def test_calls_ride_in_batches(wire, tmp_path):
-    """Each model has a batch of its own; what was forgotten is an error."""
-    layer = BatchApi(tmp_path / "night.db", max_wait=0.1, poll=0.02, least_time=2)
-    async with account(wire, stack=[layer]) as (client, far, _):
-        prompts = {f"p{at}": model for model in ("small", "large") for at in range(2)}
-        answers = {}
-
-        async def ask(model: str, prompt: str) -> None:
-            answers[model, prompt] = await client.ask(prompt, model=f"mistral:{model}")
-
-        async with trio.open_nursery() as nursery:
-            for prompt in prompts:
-                for model in ("small", "large"):
-                    nursery.start_soon(ask, model, prompt)
-    assert {key: one.text for key, one in answers.items()} == {
-        (model, prompt): f"{model} says yes" for prompt in prompts for model in ("small", "large")
-    }
-    assert [batch["model"] for batch in far.batches.values()].count("small") == 1
-    assert len(far.batches) == 2

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from llmmw import OpaquePart, ReasoningPart, TextPart
+from llmmw import Message, OpaquePart, ReasoningPart, TextPart
 from llmmw.errors import ProtocolError
 
 pytestmark = pytest.mark.plugins
@@ -59,10 +59,25 @@ async def test_thinking_may_be_a_text_and_come_twice(wire):
 async def test_what_stands_in_thoughts_beside_text_is_kept(wire):
     reference = {"type": "reference", "reference_ids": [4]}
     response = await wire.both([thinking("a", reference), thinking(reference), text("b")])
-    extra = {"mistral": {"references": [reference, reference]}}
-    assert response.parts == (ReasoningPart("a", extra=extra), TextPart("b"))
+    rows = [text("a"), reference, reference]
+    part = ReasoningPart("a", extra={"mistral": {"thinking": rows}})
+    assert response.parts == (part, TextPart("b"))
     alone = await wire.both([thinking(reference), text("b")])
-    assert alone.parts[0].extra == {"mistral": {"references": [reference]}}
+    assert alone.parts[0].extra == {"mistral": {"thinking": [reference]}}
+
+
+async def test_a_thought_goes_back_with_all_in_its_place(wire):
+    """However it was cut; and what nobody knows of it goes back too."""
+    reference, odd = {"type": "reference", "reference_ids": [4]}, {**text("c"), "novel": 1}
+    whole = thinking("ab", reference, "b", odd, "d", signature="s")
+    pieces = [[thinking("a")], [thinking("b", reference)], [thinking("b", odd, "d", signature="s")]]
+    response = await wire.both(*pieces, message=[whole])
+    assert response.reasoning == "abbcd"
+    assert wire.sent("hi", response, "go on")[1]["content"] == [whole]
+    (part,) = response.parts
+    changed = Message("assistant", (ReasoningPart("x", extra=part.extra),))
+    thought = wire.sent("hi", changed, "go on")[1]["content"][0]["thinking"]
+    assert thought == [text("x"), reference]
 
 
 async def test_references_are_citations_of_the_text_before(wire):
@@ -208,12 +223,37 @@ async def test_several_answers(wire):
         assert [one.finish.reason for one in response.candidates] == ["stop"] * 3
 
 
+async def test_numbers_may_be_texts(wire):
+    usage = {"prompt_tokens": "10", "completion_tokens": "5"}
+    chunks = [wire.chunk({"content": said}, at=at) for at, said in (("1", "b"), ("0", "a"))]
+    ends = [wire.chunk({}, at=at, finish="stop", usage=usage) for at in ("0", "1")]
+    response = await wire.ask(wire.stream(wire.sse(*chunks, *ends)), n=2)
+    assert [one.message.parts[0].text for one in response.candidates] == ["a", "b"]
+    assert (response.usage.input_tokens, response.usage.output_tokens) == (10, 5)
+    rows = [piece('{"a":', id=f"{at}" * 9, name="f", index=str(at)) for at in range(2)]
+    more = [piece(f"{at}}}", index=str(at)) for at in range(2)]
+    calls = [{"tool_calls": [row]} for row in (*rows, *more)]
+    told = await wire.ask(wire.stream(wire.sse(*wire.pieces(*calls)[:-1], ends[0])))
+    assert [call.parse() for call in told.tool_calls] == [{"a": 0}, {"a": 1}]
+    assert (await wire.ask(wire.whole(wire.chat("x", created="17")))).created == 17.0
+
+
+async def test_what_stands_beside_a_piece_is_kept(wire):
+    first, last = wire.chunk({"content": "x"}), wire.chunk({}, finish="stop")
+    first["choices"][0]["novel"] = 7
+    response = await wire.ask(wire.stream(wire.sse(first, last)))
+    assert response.raw["choices"] == {"0": {"novel": 7}}
+
+
 async def test_what_a_tool_of_the_host_says_is_no_answer(wire):
     aside = {"role": "tool", "tool_call_id": "x", "content": "{}"}
     chunks = wire.pieces(aside, {"role": "assistant", "content": "Hi"})
     response = await wire.ask(wire.stream(wire.sse(*chunks)))
     assert response.text == "Hi"
     assert response.raw["choices"]["0"]["messages"] == [aside]
+    odd = wire.chunk({"messages": 7, "content": "x"})
+    told = wire.sse(odd, wire.chunk(aside), wire.chunk({}, finish="stop"))
+    assert (await wire.ask(wire.stream(told))).raw["choices"]["0"]["messages"] == [aside]
     told = wire.chat("x")
     told["choices"][0] |= {"message": None, "messages": [aside, {"content": "Hi"}]}
     assert (await wire.ask(wire.whole(told))).text == "Hi"

@@ -90,16 +90,30 @@ async def test_an_end_without_a_reason_is_none(wire, done):
     [
         ({"error": {"message": "no room", "type": "rate_limit_error"}}, RateLimited),
         ({"object": "error", "message": "no room", "type": "internal_server_error"}, ServerError),
+        ({"message": "no room", "request_id": "r-1"}, ServerError),
+        ({"message": "no room", "type": "rate_limited", "raw_status_code": 429}, RateLimited),
     ],
 )
-async def test_errors_within_a_stream(wire, told, kind):
+@pytest.mark.parametrize("tail", [b"", b"data: [DONE]\n\n"])
+async def test_errors_within_a_stream(wire, told, kind, tail):
     for head in ("", "event: error\n"):
-        body = wire.sse(*begun(wire), done=False) + f"{head}data: {json.dumps(told)}\n\n".encode()
+        row = f"{head}data: {json.dumps(told)}\n\n".encode()
+        body = wire.sse(*begun(wire), done=False) + row + tail
         with pytest.raises(kind, match="no room") as caught:
             await wire.ask(wire.stream(body))
         assert caught.value.partial.text == "Hello"
     with pytest.raises(kind, match="no room"):
         await wire.ask(wire.whole(told), stream=True)
+
+
+async def test_an_error_at_each_place_of_a_stream(wire):
+    rows = wire.pieces("He", "llo")
+    error = {"message": "no room", "request_id": "r-1"}
+    for at in range(len(rows) + 1):
+        with pytest.raises(ServerError, match="no room") as caught:
+            await wire.ask(wire.stream(wire.sse(*rows[:at], error, *rows[at:])))
+        partial = caught.value.partial
+        assert (partial.text if partial else "") == ["", "", "He", "Hello", "Hello"][at]
 
 
 @pytest.mark.parametrize("data", ["{", "7", "[]", "no"])

@@ -3,6 +3,8 @@ exception. Lists and objects stand where texts are expected too, so that nothing
 
 from __future__ import annotations
 
+import copy
+import json
 import random
 
 import pytest
@@ -87,6 +89,32 @@ async def test_junk_in_a_stream(wire, begun):
             await outcome([*good[:place], junk, *good[place + 1 :]], begun=begun)
             count += 1
     assert count > 1_500
+
+
+def places(data):
+    """The lists and objects inside of `data`, itself among them."""
+    if isinstance(data, (dict, list)):
+        yield data
+        for one in data.values() if isinstance(data, dict) else data:
+            yield from places(one)
+
+
+async def test_junk_at_several_places(wire):
+    """Under names that mean something, and where there were none."""
+    chance = random.Random(11)
+    words = ["content", "tool_calls", "messages", "index", "type", "text", "thinking", "usage"]
+    found = {"answer": 0, "error": 0}
+    for _ in range(1_500):
+        rows = json.loads(json.dumps(chunks(wire)))
+        for _ in range(chance.randint(2, 5)):
+            inside = chance.choice(list(places(rows)))
+            junk = copy.deepcopy(chance.choice([*JUNK, CONTENT, [CALL], "0"]))
+            if isinstance(inside, dict):
+                inside[chance.choice([*words, *inside])] = junk
+            elif inside:
+                inside[chance.randrange(len(inside))] = junk
+        found[await outcome(rows)] += 1
+    assert found["answer"] > 500
 
 
 async def test_bytes_that_went_wrong(wire):

@@ -106,6 +106,9 @@ def test_whole_and_streamed_are_one_and_go_back_as_they_came(wire, answer, finis
     response = trio.run(compare, wire, whole, streamed)
     results = [{"role": "tool", "tool_call_id": one["id"], "content": "done"} for one in made]
     _, back, *_ = wire.sent("hi", Message("assistant", response.parts), *results, "go on")
+    if not content and not made:  # nothing was said, and nothing goes back
+        assert back == {"role": "user", "content": "go on"}
+        return
     if all(chunk["type"] == "text" for chunk in content):
         assert back["content"] == "".join(chunk["text"] for chunk in content)
     else:

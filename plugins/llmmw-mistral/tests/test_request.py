@@ -235,14 +235,15 @@ def test_an_answer_goes_back_as_it_came(wire):
     reference = {"type": "reference", "reference_ids": [1]}
     cited = TextPart("so", citations=[Citation(extra={"mistral": reference})])
     new = {"type": "hologram", "x": 1}
+    rows = [{"type": "text", "text": "hm"}, reference]
     parts = (
-        ReasoningPart("hm", extra={"mistral": {"closed": True, "references": [reference]}}),
+        ReasoningPart("hm", extra={"mistral": {"closed": True, "thinking": rows}}),
         cited,
         TextPart(" and", citations=[Citation(url="http://of-another-host")]),
         OpaquePart(provider="mistral", type="hologram", data=new),
     )
     _, answer, _ = wire.sent("hi", Message("assistant", parts), "go on")
-    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}, reference]}
+    thought = {"type": "thinking", "thinking": rows}
     assert answer == {
         "role": "assistant",
         "content": [

@@ -21,7 +21,8 @@ def address_of(told: str, where: str) -> str:
 
     Args:
         told: `host`, `host:port`, `:port`, a port, or an address with `http://` or `https://`;
-            nothing is this machine. Without a scheme the port is 11434, else that of the scheme.
+            nothing is this machine. Without a scheme the port is 11434, else that of the scheme;
+            but ollama.com is `https://` without saying so.
         where: where it was told, for the error.
 
     Raises:
@@ -31,16 +32,17 @@ def address_of(told: str, where: str) -> str:
     scheme, mark, place = bare.partition("://")
     if not mark:
         scheme, place = "http", bare
-    bare_port = re.fullmatch("[0-9]{1,5}", place) is not None
     port, host = None, ""
     try:
-        url = urlsplit(f"//:{place}" if bare_port else f"//{place}")
+        url = urlsplit(f"//{_spelt(place)}")
         port, host = url.port, url.hostname or ""
     except ValueError:
         url = None
     if url is None or (mark and not host) or (mark and scheme.lower() not in _PORTS):
         shown = "" if "@" in told else f"={told!r}"  # it may hold a password
         raise ConfigError(f"{where}{shown}: expected host, host:port, :port or http://host:port")
+    if not mark and _is_of_cloud(host):  # a key goes there
+        scheme, mark = "https", "://"
     user = url.netloc.rpartition("@")[0]
     path = url.path.rstrip("/").removesuffix("/api")
     number = (_PORTS[scheme.lower()] if mark else _PORT) if port is None else port
@@ -50,9 +52,26 @@ def address_of(told: str, where: str) -> str:
 
 
 def is_cloud(address: str) -> bool:
-    """Whether an address is that of ollama.com, where a key is needed."""
-    host = urlsplit(address).hostname or ""
+    """Whether an address is that of ollama.com, where a key is needed. Over `http://`, where all
+    can read it, none is sent by itself."""
+    url = urlsplit(address)
+    return url.scheme == "https" and _is_of_cloud(url.hostname or "")
+
+
+def _is_of_cloud(host: str) -> bool:
     return host == "ollama.com" or host.endswith(".ollama.com")
+
+
+def _spelt(place: str) -> str:
+    """A place as addresses have it: a port has a colon before it, a bare IPv6 number brackets."""
+    host, slash, path = place.partition("/")
+    if re.fullmatch("[0-9]{1,5}", place):
+        return f":{place}"
+    try:
+        is_six = ipaddress.ip_address(host).version == 6
+    except ValueError:
+        is_six = False
+    return f"[{host}]{slash}{path}" if is_six else place
 
 
 def _reached(host: str) -> str:

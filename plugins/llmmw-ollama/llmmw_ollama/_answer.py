@@ -55,8 +55,8 @@ class Answer:
         if self.complete:
             return
         said = object_of(told.get("message"))
-        done = told.get("done")
-        if whole and done is None:
+        done = told.get("done") is True
+        if whole and told.get("done") is None:
             if _SAID.isdisjoint({*told, *said}):
                 raise ProtocolError("the host sent an object that is no answer")
             done = True
@@ -70,7 +70,7 @@ class Answer:
                 await self._call(call)
         await self._show(said.get("images"))
         await self._show([told.get("image")])
-        self.complete = bool(done)
+        self.complete = done
 
     async def _say(self, text: str) -> None:
         """Text, with the log-probabilities of the tokens up to it: of thoughts there are some

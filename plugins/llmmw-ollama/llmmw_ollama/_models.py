@@ -125,7 +125,9 @@ class OllamaModels(Models):
 
 
 def _rows(told: Json) -> list[Json]:
-    rows = told.get("models")
+    rows = told.get("models", {})
+    if rows is None:  # older servers say so that there are none
+        return []
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ProtocolError("the host sent no list of models")
     return rows

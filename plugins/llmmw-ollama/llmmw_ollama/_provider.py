@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from decimal import Decimal
 from importlib.metadata import version
 from typing import Any, ClassVar
@@ -145,15 +145,12 @@ class Ollama(Provider):
         names = tuple(dict.fromkeys((NAME, self.name)))
         return Defaults(names=names, options=self.options, keep_alive=self.keep_alive)
 
-    @asynccontextmanager
-    async def _post(
+    def _post(
         self, call: Call, path: str, body: object, *, stream: bool = False
-    ) -> AsyncIterator[Reply]:
-        def sent() -> None:
-            call.attempt.mark_sent(call.ledger)
-
-        async with self._http.post(path, dumps(body), stream=stream, sent=sent) as reply:
-            yield reply
+    ) -> AbstractAsyncContextManager[Reply]:
+        return self._http.post(
+            path, dumps(body), stream=stream, sent=lambda: call.attempt.mark_sent(call.ledger)
+        )
 
     async def _generate(self, call: Call, request: Generate) -> Response:
         stream = call.listener is not None

@@ -33,4 +33,5 @@ def finish_of(told: Any, *, calls: bool) -> Finish:
     """
     raw = text_of(told)
     reason = _REASONS.get(raw, "other")
-    return Finish("tool_call" if calls and reason == "stop" else reason, raw=raw or None)
+    called = calls and reason in {"stop", "other"}
+    return Finish("tool_call" if called else reason, raw=raw or None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -21,7 +22,9 @@ _IMAGES = {
 
 
 def number(told: Any) -> int | None:
-    """A count, or `None` for what is none."""
+    """A count, which may stand there as a text, or `None` for what is none."""
+    if isinstance(told, str) and re.fullmatch("[0-9]{1,18}", told):
+        return int(told)
     if isinstance(told, bool) or not isinstance(told, (int, float)) or not 0 <= told < _MOST:
         return None
     return int(told)

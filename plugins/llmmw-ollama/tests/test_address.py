@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import traceback
+
 import pytest
 from llmmw_ollama._address import address_of, is_cloud
 
@@ -27,6 +30,12 @@ FORMS = {
     "http://0.0.0.0:11434": HERE,
     "[::]:11434": "http://[::1]:11434",
     "[::1]": "http://[::1]:11434",
+    "::1": "http://[::1]:11434",
+    "::": "http://[::1]:11434",
+    "http://::1/x": "http://[::1]:80/x",
+    "ollama.com": "https://ollama.com:443",
+    "Ollama.com/": "https://ollama.com:443",
+    "api.ollama.com:443": "https://api.ollama.com:443",
     "[0001:002:003:0004::1]:56789/path": "http://[1:2:3:4::1]:56789/path",
     "http://1.2.3.4": "http://1.2.3.4:80",
     "https://1.2.3.4": "https://1.2.3.4:443",
@@ -66,6 +75,7 @@ def test_a_password_is_shown_to_nobody(wire):
 def test_whose_is_whose():
     assert is_cloud(address_of("https://ollama.com", ""))
     assert is_cloud(address_of("https://api.ollama.com", ""))
+    assert is_cloud(address_of("ollama.com", ""))
     assert not is_cloud(address_of("https://ollama.com.example", ""))
     assert not is_cloud(address_of("notollama.com", ""))
 
@@ -94,8 +104,36 @@ async def test_who_gets_a_key(wire, monkeypatch):
             await client.ask("hi")
         assert server.requests[0].headers.get("authorization") == header
     assert wire.provider("https://ollama.com").key.where == "OLLAMA_API_KEY"
-    assert wire.provider("https://example.com").key.where == "nowhere"
+    assert wire.provider("ollama.com").key.where == "OLLAMA_API_KEY"
+    for other in ("https://example.com", "http://ollama.com"):  # the latter, for all to read
+        assert wire.provider(other).key.where == "nowhere"
     assert KEY not in repr(wire.provider("", api_key=KEY))
+
+
+async def test_a_key_is_in_nothing_that_leaves(wire, caplog):
+    caplog.set_level(logging.DEBUG)
+    echo = wire.whole({"error": f"the key {KEY} is wrong"}, status=401)
+    async with wire.client(echo, api_key=KEY) as (client, _):
+        for ask in (
+            lambda: client.ask("hi"),
+            lambda: client.embed(["hi"]),
+            lambda: client.models.get("x"),
+            lambda: client.models.list(),
+            lambda: client.models.pull("x"),
+            lambda: client.models.delete("x"),
+        ):
+            with pytest.raises(AuthenticationFailed) as caught:
+                await ask()
+            held = [
+                repr(frame.f_locals)
+                for frame, _ in traceback.walk_tb(caught.value.__traceback__)
+                if frame.f_globals["__name__"].partition(".")[0] in {"llmmw", "llmmw_ollama"}
+            ]
+            assert held
+            for told in (repr(caught.value), str(caught.value), *held):
+                assert KEY not in told
+    assert KEY not in repr(wire.provider("", api_key=KEY).models)
+    assert KEY not in caplog.text
 
 
 async def test_the_cloud_needs_a_key():

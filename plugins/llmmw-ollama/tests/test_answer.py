@@ -74,6 +74,18 @@ async def test_reasons(wire, reason, unified):
     assert (told.finish.reason, told.finish.raw) == (unified, reason)
 
 
+async def test_calls_and_a_reason_that_nobody_knows(wire):
+    message = {"tool_calls": [{"id": "a", "function": {"name": "f", "arguments": {}}}]}
+    for word, reason in (("novel", "tool_call"), ("length", "length")):
+        told = await wire.ask(wire.whole(wire.end(word, message=message)))
+        assert (told.finish.reason, told.finish.raw) == (reason, word)
+
+
+async def test_numbers_may_be_texts(wire):
+    told = await wire.ask(wire.whole(wire.end(content="x", eval_count="7")))
+    assert told.usage.output_tokens == 7
+
+
 async def test_what_older_servers_leave_out(wire):
     last = {"model": "m", "created_at": "2023-08-04T08:52:19.385406455-07:00", "done": True}
     told = await wire.ask(wire.lines(wire.line("The"), last | {"eval_count": 5}))

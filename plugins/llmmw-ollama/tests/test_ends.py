@@ -48,6 +48,14 @@ async def test_ends_that_are_none(wire):
     assert caught.value.partial.text == "Hel"
 
 
+async def test_only_true_is_an_end(wire):
+    for junk in ("false", "true", 1, {"a": 1}):
+        told = await wire.ask(wire.lines(wire.line("Hel") | {"done": junk}, wire.end()))
+        assert told.text == "Hel"
+        with pytest.raises(StreamInterrupted):
+            await wire.ask(wire.lines(wire.line("Hel") | {"done": junk}))
+
+
 async def test_a_line_that_breaks_after_the_end_breaks_nothing(wire):
     body = wire.ndjson(wire.line("Hel"), wire.end(content="lo"))
     for data in (body, body.rstrip()):
@@ -74,6 +82,15 @@ async def test_errors_within_an_answer(wire, said, kind):
     assert (caught.value.provider, caught.value.model) == ("ollama", "llama3.2")
     with pytest.raises(kind, match=said):
         await wire.ask(wire.whole({"error": said}))
+
+
+async def test_an_error_at_each_place_of_a_stream(wire):
+    rows = [wire.line("He"), wire.line("llo"), wire.end()]
+    for at in range(len(rows)):
+        with pytest.raises(ServerError, match="no room") as caught:
+            await wire.ask(wire.lines(*rows[:at], {"error": "no room"}, *rows[at:]))
+        partial = caught.value.partial
+        assert (partial.text if partial else "") == ["", "He", "Hello"][at]
 
 
 async def test_bodies_that_are_none(wire):

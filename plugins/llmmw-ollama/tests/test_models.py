@@ -157,6 +157,13 @@ async def test_what_is_there(wire):
     assert other.raw["details"]["family"] == "llama"
 
 
+async def test_nothing_is_there(wire):
+    """Older servers say so with a null."""
+    for told in ({"models": None}, {"models": []}):
+        async with opened(wire, wire.whole(told)) as (models, _):
+            assert (await models.list()).rows == ()
+
+
 async def test_a_host_that_does_not_tell_what_is_in_memory(wire):
     async with opened(wire, Host({"llama3.2": 7}, has_ps=False)) as (models, _):
         (one,) = (await models.list()).rows

@@ -11,7 +11,7 @@ import attrs
 
 from llmmw.plugin import BatchInfo, Line, Outcome, Page, Refusal, Source
 from llmmw.wire import HttpBatches, dumps, packed
-from llmmw_openai._files import OpenAIFiles, page_of, seconds_in
+from llmmw_openai._files import OpenAIFiles, objects_in, page_of, seconds_in, whole_in
 from llmmw_openai._reading import object_in
 
 __all__ = ["OpenAIBatches"]
@@ -90,9 +90,9 @@ class OpenAIBatches(HttpBatches):
             provider=self.name,
             status=status,
             ended=status in _ENDED,
-            total=counts.get("total"),
-            completed=counts.get("completed"),
-            failed=counts.get("failed"),
+            total=whole_in(counts, "total"),
+            completed=whole_in(counts, "completed"),
+            failed=whole_in(counts, "failed"),
             created=seconds_in(told, "created_at"),
             expires=seconds_in(told, "expires_at"),
             metadata={name: str(one) for name, one in labels.items()}
@@ -108,15 +108,13 @@ def _object(told: Any) -> Mapping[str, Any]:
 
 
 def _refusals(told: Mapping[str, Any]) -> list[Refusal]:
-    rows = _object(told.get("errors")).get("data")
     found = [
         Refusal(
             str(row.get("message") or "the batch was refused"),
             str(row["code"]) if row.get("code") else None,
-            row["line"] if isinstance(row.get("line"), int) else None,
+            whole_in(row, "line"),
         )
-        for row in rows or ()
-        if isinstance(row, Mapping)
+        for row in objects_in(_object(told.get("errors")).get("data"))
     ]
     return found or [Refusal("the host refused the batch and did not say why")]
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 import attrs
 
+from llmmw.errors import ProtocolError
 from llmmw.plugin import FileInfo, Files, Hear, Page, Pieces, Source
 from llmmw.wire import MOST_OF_A_FILE, Http, multipart
 from llmmw_openai._reading import object_in, told_in
 
-__all__ = ["OpenAIFiles", "page_of", "seconds_in"]
+__all__ = ["OpenAIFiles", "objects_in", "page_of", "seconds_in", "whole_in"]
 
 T = TypeVar("T")
 _PAGE = "100"
@@ -57,7 +58,7 @@ class OpenAIFiles(Files):
             id=str(told.get("id") or ""),
             provider=self.name,
             name=str(told.get("filename") or ""),
-            bytes=told["bytes"] if isinstance(told.get("bytes"), int) else None,
+            bytes=whole_in(told, "bytes"),
             purpose=str(told.get("purpose") or ""),
             status=str(told.get("status") or ""),
             created=seconds_in(told, "created_at"),
@@ -76,18 +77,30 @@ async def page_of(
     asked = {"limit": _PAGE} if query is None else dict(query)
     async with http.get(path, asked if after is None else asked | {"after": after}) as reply:
         told = told_in(reply, await reply.read())
-    if isinstance(told, list):  # Together's models
-        told = {"data": told}
-    data = told.get("data") if isinstance(told, dict) else None
-    if data is not None and not isinstance(data, list):
+    facts = told if isinstance(told, dict) else {}
+    data = facts.get("data") or [] if isinstance(told, dict) else told  # Together's models
+    if not isinstance(data, list):
         raise ProtocolError(f"the host sent a {type(data).__name__} where a list belongs")
-    rows = [one for one in data or () if isinstance(one, Mapping)]
+    rows = objects_in(data)
     last = rows[-1].get("id") if rows else None
-    more = told.get("has_more") is True and isinstance(last, str) and bool(last)
+    if last is not None and last == after:  # it knows no `after`, and has begun anew
+        return Page(())
+    more = facts.get("has_more") is True and isinstance(last, str) and bool(last)
     return Page([row(one) for one in rows], last if more else None)
 
 
 def seconds_in(told: Mapping[str, Any], name: str) -> float | None:
     """A time since 1970."""
     found = told.get(name)
-    return float(found) if isinstance(found, (int, float)) else None
+    return float(found) if type(found) is int or type(found) is float else None
+
+
+def whole_in(told: Mapping[str, Any], name: str) -> int | None:
+    """A whole number."""
+    found = told.get(name)
+    return found if type(found) is int else None
+
+
+def objects_in(told: Any) -> Sequence[Mapping[str, Any]]:
+    """The objects of a list; nothing of what is none."""
+    return [one for one in told if isinstance(one, Mapping)] if isinstance(told, list) else []

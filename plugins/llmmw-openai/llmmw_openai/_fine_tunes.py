@@ -10,7 +10,7 @@ import attrs
 
 from llmmw.plugin import Checkpoint, FineTuneEvent, FineTuneInfo, FineTunes, Page
 from llmmw.wire import Http, Reply, dumps, loads
-from llmmw_openai._files import page_of, seconds_in
+from llmmw_openai._files import page_of, seconds_in, whole_in
 from llmmw_openai._reading import object_in
 
 __all__ = ["OpenAIFineTunes"]
@@ -57,7 +57,6 @@ class OpenAIFineTunes(FineTunes):
         error = told.get("error")
         failure = error.get("message") if isinstance(error, Mapping) else error
         made = told.get("fine_tuned_model")
-        tokens = told.get("trained_tokens")
         return FineTuneInfo(
             id=str(told.get("id") or ""),
             provider=self.name,
@@ -71,7 +70,7 @@ class OpenAIFineTunes(FineTunes):
             created=seconds_in(told, "created_at"),
             finished=seconds_in(told, "finished_at"),
             hyperparameters=_object(told.get("hyperparameters")),
-            trained_tokens=tokens if type(tokens) is int else None,
+            trained_tokens=whole_in(told, "trained_tokens"),
             failure=str(failure) if failure and status == "failed" else "",
             raw=dict(told),
         )
@@ -102,7 +101,6 @@ def _event(told: Mapping[str, Any]) -> FineTuneEvent:
 
 
 def _checkpoint(told: Mapping[str, Any]) -> Checkpoint:
-    step = told.get("step_number")
     numbers = {
         name: float(one)
         for name, one in _object(told.get("metrics")).items()
@@ -111,7 +109,7 @@ def _checkpoint(told: Mapping[str, Any]) -> Checkpoint:
     return Checkpoint(
         id=str(told.get("id") or ""),
         model=str(told.get("fine_tuned_model_checkpoint") or ""),
-        step=step if type(step) is int else None,
+        step=whole_in(told, "step_number"),
         metrics=numbers,
         created=seconds_in(told, "created_at"),
         raw=dict(told),

@@ -10,7 +10,7 @@ import attrs
 
 from llmmw.plugin import ModelInfo, Models, Page
 from llmmw.wire import Http
-from llmmw_openai._files import page_of, seconds_in
+from llmmw_openai._files import page_of, seconds_in, whole_in
 from llmmw_openai._reading import object_in
 
 __all__ = ["OpenAIModels"]
@@ -54,5 +54,5 @@ class OpenAIModels(Models):
 
 
 def _whole(told: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
-    found = (told.get(name) for name in names)
-    return next((one for one in found if type(one) is int), None)
+    found = (whole_in(told, name) for name in names)
+    return next((one for one in found if one is not None), None)

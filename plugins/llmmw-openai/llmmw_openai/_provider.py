@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Literal, get_args
 import attrs
 
 from llmmw import (
-    Answers,
     Call,
     CountTokens,
     Embed,
@@ -22,27 +21,25 @@ from llmmw import (
     TokenCount,
 )
 from llmmw.errors import ConfigError, LLMError, ProtocolError, UnsupportedFeature
-from llmmw.plugin import Capabilities, Host, Provider, ResponseBuilder, honour
+from llmmw.plugin import Capabilities, Host, Provider
 from llmmw.wire import Http, Key, KeyOption, Losses, Reply, Secret, dumps, guarded
 from llmmw_openai._address import Address, address_of
 from llmmw_openai._administered import Administered
-from llmmw_openai._answer import Answer
-from llmmw_openai._chat import read_chat
 from llmmw_openai._embedding import embed
 from llmmw_openai._errors import rows_of
 from llmmw_openai._models import model_of
 from llmmw_openai._parts import Parts
-from llmmw_openai._prefill import going_on
 from llmmw_openai._preset import Preset
 from llmmw_openai._presets import PRESETS
 from llmmw_openai._reading import object_in
-from llmmw_openai._request import TEXT_PARAMETERS, body_of, embed_body
+from llmmw_openai._request import embed_body
 from llmmw_openai._responses import Listening
 from llmmw_openai._responses_answer import ResponsesAnswer
 from llmmw_openai._responses_items import ItemReader
 from llmmw_openai._responses_request import count_body, responses_body
-from llmmw_openai._several import SEVERAL, answers_of
+from llmmw_openai._several import SEVERAL
 from llmmw_openai._think import ThinkTags
+from llmmw_openai.chats import Chats
 
 __all__ = ["OpenAI"]
 
@@ -182,9 +179,9 @@ class OpenAI(Administered, Provider):
         if isinstance(request, Generate) and self._api == "responses":
             return await self._respond(call, request)
         if isinstance(request, Generate):
-            return await self._generate(call, request)
+            return await self._chats.generate(call, request)
         if isinstance(request, Together):
-            return await self._together(call, request)
+            return await self._chats.together(call, request)
         if isinstance(request, Embed):
             return await self._embed(call, request)
         if isinstance(request, CountTokens):
@@ -196,75 +193,20 @@ class OpenAI(Administered, Provider):
         return self.api or self.preset.api
 
     @property
+    def _chats(self) -> Chats:
+        return Chats(
+            name=self.name,
+            preset=self.preset,
+            http=self._http,
+            path=self._address.path,
+            think_tags=self.think_tags,
+        )
+
+    @property
     def _names(self) -> tuple[str, ...]:
         """Under which names a request may hold fields for this host."""
         own = (self.preset.own,) if self._api == "responses" else ()
         return tuple(dict.fromkeys((self.preset.host, *own, self.preset.name, self.name)))
-
-    async def _generate(self, call: Call, request: Generate) -> Response:
-        warnings: tuple[str, ...] = ()
-        path = "/chat/completions"
-        if request.prompt is not None:
-            path = "/completions"
-            can = Capabilities(parameters=TEXT_PARAMETERS)
-            asked, warnings = honour(request, can, f"{request.model} with a prompt")
-            assert isinstance(asked, Generate)
-            request = asked
-        stream = call.listener is not None
-        losses = Losses(request, self.name, list(warnings))
-        body = body_of(request, self.preset, losses, stream=stream, extra=self._names)
-        builder = ResponseBuilder(call, self.name, request.model_name)
-        answer = Answer(
-            builder,
-            self.preset.host,
-            request.logprobs,
-            _count(body),
-            _sound(body),
-            "no" if request.prompt is not None else self.think_tags,
-        )
-        how = going_on(self.preset.prefill, request.model_name, body)
-        path = self._address.path(path, request.model_name)
-        http = self._http if how is None else how.at(self._http)
-        try:
-            async with self._post(call, path, body, stream=stream, http=http) as reply:
-                await read_chat(reply, answer, None if how is None else how.listen(body))
-                return await answer.finish(
-                    http=reply.info,
-                    request_id=reply.request_id,
-                    warnings=tuple(losses.warnings),
-                )
-        except LLMError as error:
-            if error.partial is None and builder.fold.anything:
-                error.partial = builder.fold.response()
-            raise
-
-    async def _together(self, call: Call, together: Together) -> Response:
-        can = Capabilities(parameters=TEXT_PARAMETERS)
-        asked, warnings = honour(together.requests[0], can, f"{together.model} with prompts")
-        assert isinstance(asked, Generate)
-        losses = Losses(asked, self.name, list(warnings))
-        body = body_of(asked, self.preset, losses, stream=False, extra=self._names)
-        prompts = [request.prompt for request in together.requests]
-        path = self._address.path("/completions", together.model_name)
-        async with self._post(call, path, body | {"prompt": prompts}) as reply:
-            told = object_in(reply, await reply.read())
-        answers: list[Response] = []
-        for one in answers_of(told, len(prompts), _count(body)):
-            builder = ResponseBuilder(call, self.name, together.model_name)
-            answer = Answer(builder, self.preset.host, asked.logprobs, _count(body))
-            usage = {} if answers else {"usage": told.get("usage")}
-            await answer.take({**one, **usage}, whole=True)
-            warned = tuple(losses.warnings)
-            http, number = reply.info, reply.request_id
-            answers.append(await answer.finish(http=http, request_id=number, warnings=warned))
-        return Answers(
-            answers=answers,
-            usage=answers[0].usage,
-            model=answers[0].model,
-            provider=self.name,
-            http=reply.info,
-            request_id=reply.request_id,
-        )
 
     async def _respond(self, call: Call, request: Generate) -> Response:
         losses = Losses(request, self.name)
@@ -327,22 +269,6 @@ class OpenAI(Administered, Provider):
         warnings = tuple(dict.fromkeys(losses.warnings))
         return told.replace(provider=self.name, warnings=warnings)
 
-    def _post(
-        self, call: Call, path: str, body: Json, *, stream: bool = False, http: Http | None = None
-    ) -> AbstractAsyncContextManager[Reply]:
+    def _post(self, call: Call, path: str, body: Json) -> AbstractAsyncContextManager[Reply]:
         """Send a body to an API of the host."""
-        return (http or self._http).post(
-            path, dumps(body), stream=stream, sent=lambda: call.attempt.mark_sent(call.ledger)
-        )
-
-
-def _count(body: Json) -> int:
-    """How many candidates are asked for."""
-    count = body.get("n")
-    return count if type(count) is int else 1
-
-
-def _sound(body: Json) -> str:
-    """The form of audio that is asked for, if any is."""
-    audio = body.get("audio")
-    return str(audio.get("format") or "wav") if isinstance(audio, Mapping) else "wav"
+        return self._http.post(path, dumps(body), sent=lambda: call.attempt.mark_sent(call.ledger))

@@ -260,7 +260,7 @@ async def test_content_in_parts(wire):
         {"type": "text", "text": "hi"},
         "odd",
     ]
-    response = await wire.ask(wire.whole(wire.chat({"content": parts})), preset="mistral")
+    response = await wire.ask(wire.whole(wire.chat({"content": parts})), preset="mistral-openai")
     assert response.parts == (ReasoningPart("hm"), TextPart("hi"))
 
 

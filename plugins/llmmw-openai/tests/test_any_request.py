@@ -37,7 +37,7 @@ values = st.none() | st.booleans() | st.integers(-9, 9) | text
 words = st.sampled_from(["item", "block", "id", "include", "messages", "text", "reasoning", "n"])
 fields = st.dictionaries(text | words, values | st.lists(values, max_size=2), max_size=2)
 names = st.sampled_from(["openai", "openai-responses", "mistral", "anthropic"])
-hosts = st.sampled_from(["openai", "openai", "mistral"]) | st.sampled_from(sorted(PRESETS))
+hosts = st.sampled_from(["openai", "openai", "mistral-openai"]) | st.sampled_from(sorted(PRESETS))
 extras = st.dictionaries(names, fields, max_size=2)
 types = st.sampled_from(["image/png", "audio/wav", "audio/ogg", "video/mp4", "text/x", "x/y;z"])
 media = st.one_of(

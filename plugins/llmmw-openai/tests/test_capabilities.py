@@ -60,7 +60,7 @@ def test_media_by_api():
 def test_bills_after_a_cancel():
     told = {name: able(name).bills_on_cancel for name in PRESETS}
     assert {name for name, one in told.items() if one} == {
-        *("groq", "mistral", "bedrock-mantle", "google-openai")
+        *("groq", "mistral-openai", "bedrock-mantle", "google-openai")
     }
     stops = {"openai", "azure", "together", "deepseek", "xai", "fireworks", "vllm", "llama.cpp"}
     assert stops <= {name for name, one in told.items() if one is False}

@@ -104,7 +104,7 @@ def test_media_of_an_answer_are_shown_after_its_results():
     assert warnings == ["openrouter is not told that the tool result a is an error"]
 
 
-@pytest.mark.parametrize(("preset", "short"), [("mistral", True), ("openai", False)])
+@pytest.mark.parametrize(("preset", "short"), [("mistral-openai", True), ("openai", False)])
 def test_ids_of_other_hosts(preset, short):
     ids = ["call_abc_def", "ABCdef123", "1", "call_abc_deg"]
     calls = tuple(ToolCallPart(id=one, name="f") for one in ids)

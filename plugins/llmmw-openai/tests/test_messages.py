@@ -108,7 +108,7 @@ def test_blocks(part, block):
 def test_mistral_takes_a_document_by_its_address():
     pdf = MediaPart(media_type="application/pdf", data=b"pdf")
     far = MediaPart(media_type="application/pdf", url="https://x/y.pdf")
-    (message,) = sent(("user", [pdf, far]), preset="mistral")
+    (message,) = sent(("user", [pdf, far]), preset="mistral-openai")
     assert message["content"] == [
         {"type": "document_url", "document_url": "data:application/pdf;base64,cGRm"},
         {"type": "document_url", "document_url": "https://x/y.pdf"},

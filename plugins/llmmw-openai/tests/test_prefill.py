@@ -27,13 +27,13 @@ async def sent(wire, preset, model="m", talk=TALK, base="", **parameters):
 
 
 MARKED = [
-    ("mistral", "mistral-large-latest", {"prefix": True}, {}),
+    ("mistral-openai", "mistral-large-latest", {"prefix": True}, {}),
     ("deepseek", "deepseek-chat", {"prefix": True}, {}),
     ("moonshot", "kimi-k2.5", {"partial": True}, {}),
     ("alibaba", "qwen-plus", {"partial": True}, {"enable_thinking": False}),
     ("groq", "llama-3.3-70b-versatile", {}, {}),
     ("openrouter", "anthropic/claude-sonnet-4.5", {}, {}),
-    ("ollama", "llama3.2", {}, {}),
+    ("ollama-openai", "llama3.2", {}, {}),
     ("vllm", "m", {}, {"continue_final_message": True, "add_generation_prompt": False}),
     ("llama.cpp", "m", {}, {"chat_template_kwargs": {"enable_thinking": False}}),
 ]
@@ -65,7 +65,7 @@ async def test_others_are_told_of_an_answer_that_was(wire, preset, model):
     assert body["messages"][-1] == LAST
 
 
-@pytest.mark.parametrize("preset", ["mistral", "deepseek", "vllm"])
+@pytest.mark.parametrize("preset", ["mistral-openai", "deepseek", "vllm"])
 async def test_what_is_no_beginning_is_not_marked(wire, preset):
     call = ToolCallPart(id="c", name="f", arguments="{}")
     for last in [
@@ -110,17 +110,17 @@ def pieces(wire, *texts):
     [("1, 2,", " 3"), ("1, 2, 3",), ("1", ", 2", ", 3"), ("", "1, 2, ", "3"), (" 3",), (" ", "3")],
 )
 async def test_mistral_repeats_it_perhaps(wire, texts):
-    told = await wire.ask(pieces(wire, *texts), TALK, preset="mistral")
+    told = await wire.ask(pieces(wire, *texts), TALK, preset="mistral-openai")
     assert told.text == " 3"
     whole = wire.whole(wire.chat({"content": "".join(texts)}))
-    assert (await wire.ask(whole, TALK, preset="mistral")).text == " 3"
+    assert (await wire.ask(whole, TALK, preset="mistral-openai")).text == " 3"
 
 
 async def test_what_only_looks_like_it_is_kept(wire):
     for texts in [("1, ", "x"), ("1",), ("1, 2",)]:
-        told = await wire.ask(pieces(wire, *texts), TALK, preset="mistral")
+        told = await wire.ask(pieces(wire, *texts), TALK, preset="mistral-openai")
         assert told.text == "".join(texts)
-    told = await wire.ask(pieces(wire, "1, 2,", "1, 2,"), TALK, preset="mistral")
+    told = await wire.ask(pieces(wire, "1, 2,", "1, 2,"), TALK, preset="mistral-openai")
     assert told.text == "1, 2,"
 
 

@@ -17,9 +17,10 @@ from llmmw.errors import ConfigError
 pytestmark = pytest.mark.plugins
 
 HOSTS = [
-    *("openai", "azure", "together", "groq", "fireworks", "deepseek", "openrouter", "mistral"),
+    *("openai", "azure", "together", "groq", "fireworks", "deepseek", "openrouter"),
+    "mistral-openai",
     *("xai", "perplexity", "cerebras", "moonshot", "alibaba", "zai", "huggingface", "crusoe"),
-    *("snowflake", "bedrock-mantle", "vllm", "llama.cpp", "ollama", "lmstudio", "voyage"),
+    *("snowflake", "bedrock-mantle", "vllm", "llama.cpp", "ollama-openai", "lmstudio", "voyage"),
     *("google-openai", "openai-compatible", "open-responses", "openai-responses"),
 ]
 
@@ -32,7 +33,7 @@ def test_the_rows():
         assert len(row.keys) == 1
         assert re.match(r"https://|http://localhost:|\{AZURE|\{OPEN", row.base_url)
         assert row.key_needed != row.base_url.startswith(("http://localhost:", "{OPEN"))
-        assert row.host == name.removesuffix("-responses" if row.host != name else "")
+        assert name in {row.host, f"{row.host}-responses", f"{row.host}-openai"}
         assert row.responses or row.api == "chat"
         assert not row.base_url.endswith("/")
         assert set(row.renamed) <= row.parameters | {"dimensions"}
@@ -115,13 +116,13 @@ def llmmw_providers():
 
 def test_a_row_gives_way_to_a_distribution_made_for_its_name(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
-    for name, module in (("mistral", "rival_mistral"), ("openai", "rival_openai")):
+    for name, module in (("groq", "rival_groq"), ("openai", "rival_openai")):
         (tmp_path / f"{module}.py").write_text(PLUGIN.format(name=name, module=module))
         rival = Named("provider", name, module, f"llmmw-{module}", "1.0")
         plugins = Plugins([*installed(), rival], [])
         states = {o.distribution: o.state for o in plugins.listing() if o.name == name}
-        if name == "mistral":
-            assert states == {"llmmw-openai": "gives way", "llmmw-rival_mistral": "ready"}
+        if name == "groq":
+            assert states == {"llmmw-openai": "gives way", "llmmw-rival_groq": "ready"}
             assert type(plugins.make("provider", name, {"name": name})).__name__ == "Mine"
         else:
             assert set(states.values()) == {"broken"}

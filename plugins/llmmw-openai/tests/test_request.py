@@ -70,7 +70,7 @@ def test_only_what_is_set_is_sent():
         ("together", {"max_output_tokens": 9}, {"max_tokens": 9}),
         ("vllm", {"max_output_tokens": 9}, {"max_tokens": 9}),
         ("openai", {"prompt": "x", "max_output_tokens": 9}, {"prompt": "x", "max_tokens": 9}),
-        ("mistral", {"seed": 3}, {"random_seed": 3}),
+        ("mistral-openai", {"seed": 3}, {"random_seed": 3}),
         ("openai", {"seed": 3}, {"seed": 3}),
         ("llama.cpp", {"repetition_penalty": 1.5}, {"repeat_penalty": 1.5}),
         ("vllm", {"repetition_penalty": 1.5}, {"repetition_penalty": 1.5}),
@@ -124,7 +124,7 @@ def test_an_effort_that_only_turns_thinking_on_is_told(preset, word):
 
 def test_streams_ask_for_usage():
     assert sent(stream=True) == {"stream": True, "stream_options": {"include_usage": True}}
-    assert sent("mistral", stream=True) == {"stream": True}
+    assert sent("mistral-openai", stream=True) == {"stream": True}
 
 
 NAMED = {"name": "answer", "schema": SCHEMA}
@@ -305,7 +305,7 @@ def test_vectors():
         [],
     )
     assert body("together") == ({"model": "m", "input": ["a", "b"]}, [])
-    assert body("mistral", dimensions=8)[0] == {
+    assert body("mistral-openai", dimensions=8)[0] == {
         "model": "m",
         "input": ["a", "b"],
         "output_dimension": 8,

@@ -1,0 +1,116 @@
+"""What the first API answers, in its many forms."""
+
+from __future__ import annotations
+
+import pytest
+
+from llmmw import Generate
+from llmmw.errors import BadRequest, ProtocolError, ServerError, StreamInterrupted
+from llmmw.testing import Answer
+
+pytestmark = pytest.mark.plugins
+
+
+async def test_whole(wire):
+    told = await wire.ask(wire.whole(wire.output("a text", new=[1])))
+    assert (told.text, told.finish_reason, told.id) == ("a text", "stop", "req-1")
+    assert (told.usage.input_tokens, told.usage.output_tokens) == (3, 2)
+    assert (told.request_id, told.raw["new"], told.warnings) == ("req-1", [1], ())
+
+
+async def test_the_id_of_the_gateway_where_the_host_tells_none(wire):
+    told = await wire.ask(wire.whole({"output": {"text": "x"}}, x_request_id="gate-1"))
+    assert (told.id, told.request_id, told.usage) == (None, "gate-1", None)
+
+
+async def test_the_hosted_one_counts_no_prompt(wire):
+    told = await wire.ask(wire.whole({"output": {"text": "x", "num_completion_tokens": 1}}))
+    assert (told.usage.input_tokens, told.usage.output_tokens) == (None, 1)
+    assert told.usage.total_tokens is None
+
+
+async def test_an_end_by_the_limit_is_inferred(wire):
+    answer = wire.whole(wire.output(num_completion_tokens=5))
+    assert (await wire.ask(answer, max_output_tokens=5)).finish_reason == "length"
+    assert (await wire.ask(answer, max_output_tokens=6)).finish_reason == "stop"
+    told = await wire.ask(wire.whole(wire.output(num_completion_tokens=20)))
+    assert told.finish_reason == "length"
+    assert told.warnings == (
+        "llm-engine ends answers at 20 tokens where max_output_tokens is not given",
+    )
+
+
+async def test_a_whole_answer_where_a_stream_was_asked_for(wire):
+    told = await wire.ask(wire.whole(wire.output("a text")), stream=True)
+    assert told.text == "a text"
+
+
+async def test_a_stream_where_a_whole_answer_was_asked_for(wire):
+    told = await wire.ask(wire.events(*wire.pieces("a ", "text")), stream=False)
+    assert told.text == "a text"
+
+
+async def test_what_follows_the_end_is_not_read(wire):
+    rows = [*wire.pieces("a ", "text"), wire.piece("more", 3), wire.error(500, "late")]
+    assert (await wire.ask(wire.events(*rows))).text == "a text"
+
+
+async def test_the_connection_is_used_again(wire):
+    async with wire.client(wire.events(*wire.pieces("a"))) as (client, server):
+        for _ in range(3):
+            async with client.stream(Generate(prompt="hi")) as told:
+                await told.wait_response()
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize("end", [b"", b"data: [DONE]\r\n\r\n", b'data: {"output": {"te'])
+async def test_a_stream_that_does_not_say_that_it_is_whole(wire, end):
+    with pytest.raises(StreamInterrupted) as caught:
+        await wire.ask(wire.events(wire.piece("a ", 1), end=end))
+    assert caught.value.partial.text == "a "
+
+
+async def test_an_error_of_an_event_of_that_name(wire):
+    body = b'event: error\ndata: {"detail": "it broke"}\n\n'
+    with pytest.raises(ServerError, match="it broke"):
+        await wire.ask(wire.stream(body))
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b"{}", b'{"output": null}', b'{"output": {}}'])
+async def test_what_is_no_answer(wire, body):
+    with pytest.raises(ProtocolError):
+        await wire.ask(wire.whole(body))
+
+
+async def test_an_error_within_an_answer_of_success(wire):
+    with pytest.raises(ServerError, match="it broke") as caught:
+        await wire.ask(wire.whole(wire.error(500, "it broke")))
+    assert (caught.value.status, caught.value.request_id) == (500, "req-1")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_list_as_the_body_of_an_error_hides_nothing(wire, stream):
+    with pytest.raises(BadRequest, match="wrong") as caught:
+        await wire.ask(wire.whole([{"loc": ["a"], "msg": "wrong"}], 422), stream=stream)
+    assert caught.value.status == 422
+
+
+async def test_tokens_that_were_not_asked_for_are_left_out(wire):
+    tokens = [{"token": "x", "log_prob": -1.5}]
+    told = await wire.ask(wire.whole(wire.output("x", tokens=tokens)))
+    assert told.message.parts[0].logprobs == ()
+    asked = await wire.ask(wire.whole(wire.output("x", tokens=tokens)), logprobs=0)
+    (one,) = asked.message.parts[0].logprobs
+    assert (one.token, one.logprob) == ("x", -1.5)
+
+
+async def test_a_stream_of_chats_without_a_mark_at_its_end(wire):
+    told = await wire.ask(wire.events(*wire.chunks("a ", "text")), "hi")
+    assert (told.text, told.finish_reason, told.usage.output_tokens) == ("a text", "stop", 2)
+
+
+async def test_a_cut_in_the_line(wire):
+    data = wire.sse(*wire.pieces("a ", "b ", "c"))
+    answer = Answer(headers={"Content-Type": "text/event-stream"}, pieces=[data[:-40]], cut=True)
+    with pytest.raises(StreamInterrupted):
+        await wire.ask(answer)
