@@ -244,7 +244,6 @@ class Http:
         # Raised out here: the frames of httpx hold the headers.
         raise failure
 
-<<<<<<< HEAD
     def _account(self, secret: Secret | None) -> Account:
         for one in (secret, *self.headers.values()):
             if isinstance(one, Secret):
@@ -252,41 +251,6 @@ class Http:
         return Account(
             self.base_url, self.headers, self.header, self.scheme, self.sign, secret, self.scrub
         )
-=======
-    def _secret_headers(self) -> dict[str, Secret]:
-        return {name: one for name, one in self.headers.items() if isinstance(one, Secret)}
-
-    def _request(self, asked: _Asked, body: Sending | None) -> httpx.Request:
-        """Made here, so that no frame that an error passes holds the headers."""
-        told = {"Accept-Encoding": "identity" if asked.stream else "gzip"}
-        if isinstance(asked.body, Body):
-            told |= {
-                "Content-Type": asked.body.content_type,
-                "Content-Length": str(asked.body.size),
-            }
-        elif asked.body is not None:
-            told["Content-Type"] = asked.content_type
-        given = {k: v for k, v in self.headers.items() if isinstance(v, str)}
-        if isinstance(asked.body, Body):  # which alone knows its size, and the mark in its type
-            given = {k: v for k, v in given.items() if k.lower() not in _OF_BODIES}
-        headers = told | given
-        base, mark, query = self.base_url.partition("?")
-        url = httpx.URL(base.rstrip("/") + asked.path + mark + query)
-        method = asked.method or ("GET" if asked.body is None else "POST")
-        request: httpx.Request = self.client.build_request(
-            method,
-            url.copy_merge_params(asked.query) if asked.query else url,
-            content=asked.body if body is None else body,
-            headers=headers,
-            timeout=_TIMEOUT if body is None else _SENDING,
-        )
-        # In place of the generators of httpx, which are left unfinished when it is cancelled.
-        if body is not None:
-            request.stream = body
-        elif isinstance(asked.body, bytes):
-            request.stream = Whole(asked.body)
-        return request
->>>>>>> wires
 
     def _unreached(self, error: httpx.TransportError) -> LLMError:
         host = httpx.URL(self.base_url).netloc.decode("ascii", "replace")
