@@ -8,5 +8,5 @@ READ = 64 * 1024
 TOGETHER = 64 * 1024
 """A body that is no longer goes out with its head in one piece."""
 STALL = 120.0
-"""Seconds that a host may take for one piece of a body that is sent in pieces: no policy looks after
-files."""
+"""Seconds that a host may take for one piece of a body that is sent in pieces: files have no
+policy that looks after them."""
