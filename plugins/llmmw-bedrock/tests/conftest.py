@@ -156,6 +156,7 @@ def _bare(monkeypatch, tmp_path):
     """No variable or file of this machine decides where a test goes, or with which key."""
     names = ["BEARER_TOKEN_BEDROCK", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"]
     names += ["PROFILE", "DEFAULT_PROFILE", "REGION", "DEFAULT_REGION", "ENDPOINT_URL_BEDROCK"]
+    names += ["ENDPOINT_URL", "USE_FIPS_ENDPOINT"]
     names += ["ENDPOINT_URL_BEDROCK_RUNTIME", "CONTAINER_CREDENTIALS_RELATIVE_URI"]
     names += ["CONTAINER_CREDENTIALS_FULL_URI", "WEB_IDENTITY_TOKEN_FILE", "ROLE_ARN"]
     for name in names:

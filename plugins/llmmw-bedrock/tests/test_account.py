@@ -233,6 +233,44 @@ async def test_nobody_waits_long_for_new_ones_while_the_old_are_good(wire, monke
 LATER = timedelta(minutes=8)
 
 
+async def test_credentials_that_are_refused_while_a_call_waits_for_new_ones(wire, monkeypatch):
+    asked = [trio.Event(), trio.Event(), trio.Event()]
+    answering = trio.Event()
+    numbers = iter(range(3))
+
+    async def answer(received):
+        number = next(numbers)
+        asked[number].set()
+        if number:
+            await answering.wait()
+        return handed_out(wire, number, 60 if number else 20)
+
+    async with open_server(answer) as container:
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", container.url + "/keys")
+        monkeypatch.setattr("llmmw_bedrock._credentials._PATIENCE", 0.3)
+        key = Credentials()
+        old = await key.get()
+        monkeypatch.setattr(key._found, "_time_fetcher", lambda: datetime.now(UTC) + LATER)
+        told = []
+
+        async def look():
+            told.append(await key.get())
+
+        async def refused():
+            told.append(await key.renewed(old))
+
+        with trio.fail_after(20):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(look)
+                await asked[1].wait()
+                nursery.start_soon(refused)
+                await asked[2].wait()
+                while not key._lock.statistics().tasks_waiting:  # until patience ends
+                    await trio.lowlevel.checkpoint()
+                answering.set()
+    assert [credentials_in(one).access_key_id for one in told] == ["AKID2", "AKID2"]
+
+
 async def test_a_role_that_is_assumed_tells_no_log(wire, monkeypatch, caplog, tmp_path):
     """botocore's loggers would show all that the host says, and so the credentials."""
     fields = {
@@ -390,7 +428,10 @@ async def test_credentials_as_options_of_a_client(wire):
     ("address", "region"),
     [
         ("https://bedrock-runtime.us-west-2.amazonaws.com", "us-west-2"),
-        ("https://vpce-0ab-1cd.bedrock-runtime.ap-southeast-2.vpce.amazonaws.com", "ap-southeast-2"),
+        (
+            "https://vpce-0ab-1cd.bedrock-runtime.ap-southeast-2.vpce.amazonaws.com",
+            "ap-southeast-2",
+        ),
         ("https://bedrock-runtime.us-gov-east-1.api.aws", "us-gov-east-1"),
         ("https://bedrock-proxy.example.com", "eu-west-1"),
         ("http://127.0.0.1:4566", "eu-west-1"),
@@ -402,9 +443,27 @@ def test_an_address_takes_signatures_of_its_own_region_alone(wire, monkeypatch, 
     assert wire.signing(address, region="il-central-1").region == "il-central-1"
 
 
-def test_parts_of_aws_that_stand_apart_and_an_address_for_all_services(wire, monkeypatch):
-    europe = wire.provider("", region="eusc-de-east-1")
-    assert europe._http.base_url == "https://bedrock-runtime.eusc-de-east-1.amazonaws.eu"
+@pytest.mark.parametrize(
+    ("region", "end"),
+    [
+        ("us-gov-west-1", "amazonaws.com"),
+        ("cn-north-1", "amazonaws.com.cn"),
+        ("eusc-de-east-1", "amazonaws.eu"),
+        ("us-iso-east-1", "c2s.ic.gov"),
+        ("us-isob-west-1", "sc2s.sgov.gov"),
+    ],
+)
+def test_parts_of_aws_that_stand_apart(wire, monkeypatch, region, end):
+    assert (
+        wire.provider("", region=region)._http.base_url == f"https://bedrock-runtime.{region}.{end}"
+    )
+    monkeypatch.setenv("AWS_USE_FIPS_ENDPOINT", "True")
+    made = wire.provider("", region=region)
+    assert made._http.base_url == f"https://bedrock-runtime-fips.{region}.{end}"
+    assert made.models.http.base_url == f"https://bedrock-fips.{region}.{end}"
+
+
+def test_an_address_for_all_services(wire, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
     local = wire.provider("")
     assert {local._http.base_url, local.models.http.base_url} == {"http://127.0.0.1:4566"}
