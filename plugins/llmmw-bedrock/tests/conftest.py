@@ -7,6 +7,7 @@ import struct
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from llmmw_bedrock._models import model_of
@@ -114,6 +115,19 @@ class Wire:
         """A provider that signs."""
         given = {"access_key_id": ID, "secret_access_key": SECRET}
         return self.provider(url, **(given | options))
+
+    def profiles(self, tmp_path, **profiles) -> None:
+        """Writes the AWS files of a test."""
+        rows = [
+            f"[profile {name}]\n" + "".join(f"{key} = {told}\n" for key, told in fields.items())
+            for name, fields in profiles.items()
+        ]
+        (tmp_path / "config").write_text("\n".join(rows))
+
+    def later(self, minutes) -> str:
+        """When credentials end."""
+        then = datetime.now(UTC) + timedelta(minutes=minutes)
+        return then.strftime("%Y-%m-%dT%H:%M:%SZ")
 
     @asynccontextmanager
     async def client(
