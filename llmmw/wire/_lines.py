@@ -9,6 +9,7 @@ is not told that nothing goes over the line.
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import contextmanager
 from typing import Any, NoReturn
@@ -153,10 +154,16 @@ class HttpBatches(Batches):
 
 
 def _object(line: bytes) -> Mapping[str, Any]:
-    told = loads(line)
+    try:
+        told = loads(line)
+    except ProtocolError:
+        return {}
     return told if isinstance(told, Mapping) else {}
 
 
 def packed(told: object) -> bytes:
     """JSON that came inside other JSON, as the bytes that it would be by itself."""
-    return orjson.dumps(told)
+    try:
+        return orjson.dumps(told)
+    except TypeError:  # deeper, or with larger numbers, than that writes
+        return json.dumps(told).encode()

@@ -115,6 +115,28 @@ async def test_results_are_read_line_by_line_and_not_kept(kind: str) -> None:
 
 
 @KINDS
+async def test_a_broken_line_of_results_and_an_odd_one_spoil_no_other(kind: str) -> None:
+    async with open_far_end() as far, open_client(kind, far) as client:
+        sent = await client.batches.create({"q": "hello"})
+        await ended(client, sent.id)
+        deep = b"[" * 300 + b"18446744073709551616" + b"]" * 300
+        body = b'"body": {"x": %b}, "status_code": 200' % deep
+        odd = b'{"custom_id": "o", "response": {%b}, "result": ' % body
+        odd += b'{"type": "succeeded", "message": {"x": %b}}}\n' % deep
+        answer = Answer(pieces=[b"{broken\r\n\r\n7\n", odd, _line(far, kind, sent.id)])
+        far.fail = [(await _looked(client, far, sent.id)), answer]
+        items = {item.id: item for item in await client.batches.results(sent.id)}
+    assert items["q"].response.text == "You said: hello"
+    assert items["o"].error is not None
+
+
+async def _looked(client: Client, far: FarEnd, id: str) -> Answer:
+    """What the host says of a batch, to be said once more."""
+    info = await client.batches.get(id)
+    return Answer(body=json.dumps(dict(info.raw)).encode())
+
+
+@KINDS
 async def test_what_can_not_be_one_batch_is_refused_before_it_is_sent(kind: str) -> None:
     async with open_far_end() as far, open_client(kind, far) as client:
         two = [Generate(messages=["a"], model=f"{k}:m") for k in TARGETS]

@@ -5,7 +5,7 @@ each prompt in capitals. What a prompt begins with may make it fail."""
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
@@ -47,6 +47,8 @@ class EngineFarEnd:
     """Batches are made at a route with a slash at its end, as FastAPI has it."""
     lose: int = 0
     """How many times the line breaks when a job has been made."""
+    heard: Callable[[Received], object] = lambda received: None
+    """Called with each request."""
     endpoints: dict[str, dict[str, Any]] = attrs.field(factory=dict)
     files: dict[str, tuple[str, bytes]] = attrs.field(factory=dict)
     tunes: dict[str, dict[str, Any]] = attrs.field(factory=dict)
@@ -69,6 +71,7 @@ class EngineFarEnd:
             data = self.outputs.get(path.rpartition("/")[2])
             return Answer(status=404) if data is None else Answer(body=data)
         self.seen.append(received)
+        self.heard(received)
         try:
             self.users.append(user_of(received))
             parts = [unquote(one) for one in path.removeprefix(PREFIX).strip("/").split("/")]

@@ -280,6 +280,29 @@ async def test_l16_calls_ride_batches(tmp_path):
     assert len(far.jobs) == 1
 
 
+async def test_l16_a_batch_goes_on_in_the_next_process(tmp_path):
+    stack = [BatchApi(tmp_path / "j.db", max_wait=0.01, poll=0.01, least_time=0)]
+
+    def heard(received):
+        if at(received).startswith("GET /v2/batch"):
+            scope.cancel()
+
+    async with open_engine(looks=2) as far:
+        given = {"base_url": f"{far.url}/llm-engine", "api_key": KEY}
+        options = {"llm-engine": given | {"batch_output": f"{far.url}/outputs/{{id}}.json"}}
+        target = "llm-engine:llama-2-7b"
+        far.heard = heard
+        with trio.CancelScope() as scope:
+            async with Client(target, stack=stack, options=options) as client:
+                await client.ask(prompt("a"))
+        assert scope.cancelled_caught
+        async with Client(target, stack=stack, options=options) as client:
+            with trio.fail_after(30):
+                answer = await client.ask(prompt("a"))
+    assert answer.text == "A"
+    assert len(far.jobs) == 1
+
+
 async def test_l16_a_batch_whose_answer_is_lost_is_found_again(tmp_path):
     stack = [BatchApi(tmp_path / "j.db", max_wait=0.01, poll=0.01, least_time=0)]
     async with engine(stack=stack, lose=1) as (far, client):

@@ -19,7 +19,15 @@ SERVICE = "bedrock"
 _BEARER = "AWS_BEARER_TOKEN_BEDROCK"
 _REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 _INSIDE = re.compile(r"[/.]bedrock[a-z-]*\.([a-z]{2,4}(?:-[a-z]+)+-[0-9]+)\.")
-_ENDS = (("cn-", "amazonaws.com.cn"), ("eusc-", "amazonaws.eu"), ("", "amazonaws.com"))
+_ENDS = (
+    ("cn-", "amazonaws.com.cn"),
+    ("eusc-", "amazonaws.eu"),
+    ("us-iso-", "c2s.ic.gov"),
+    ("us-isob-", "sc2s.sgov.gov"),
+    ("us-isof-", "csp.hci.ic.gov"),
+    ("eu-isoe-", "cloud.adc-e.uk"),
+    ("", "amazonaws.com"),
+)
 """Of the addresses in parts of AWS that stand apart, by how the names of their regions begin."""
 
 
@@ -75,7 +83,8 @@ def region_for(region: str | None, base_url: str | None, key: Key) -> str:
 def address(plane: str, region: str) -> str:
     """Where a plane of the service is, `bedrock-runtime` or `bedrock`."""
     end = next(end for beginning, end in _ENDS if region.startswith(beginning))
-    return named_address(plane) or f"https://{plane}.{region}.{end}"
+    fips = "-fips" if os.environ.get("AWS_USE_FIPS_ENDPOINT", "").lower() == "true" else ""
+    return named_address(plane) or f"https://{plane}{fips}.{region}.{end}"
 
 
 def named_address(plane: str) -> str | None:

@@ -49,8 +49,8 @@ def _sound(secret: Secret) -> Secret:
     if re.fullmatch(r"[!-~]+\n[!-~]+\n[!-~]*", secret.reveal()):
         return secret
     raise AuthenticationFailed(
-        "AWS credentials are not whole: the access key's id, the key or the session token has signs "
-        "that none has, or nothing at all; were they copied wholly?",
+        "AWS credentials are not whole: the access key's id, the key or the session token has "
+        "signs that none has, or nothing at all; were they copied wholly?",
         processed=False,
     )
 
@@ -96,15 +96,15 @@ class Credentials(Key):
         """
         if self.source is not None:
             return await self._given()
-        if self._held is None or _ends(self._found, _MUST):
+        if self._held is not None and not _ends(self._found):
+            self._held = _sound(_frozen(self._found))
+        elif self._held is not None and not _ends(self._found, _MUST):
+            with trio.move_on_after(_PATIENCE):
+                await self._renew()
+        if self._held is None or _ends(self._found, _MUST):  # maybe since they were refused now
             async with self._lock:
                 if self._held is None or _ends(self._found, _MUST):
                     await self._renew()
-        elif _ends(self._found):
-            with trio.move_on_after(_PATIENCE):
-                await self._renew()
-        else:
-            self._held = _sound(_frozen(self._found))
         assert self._held is not None
         return self._held
 

@@ -155,14 +155,16 @@ class _Conversation:
     def _begin_answer(self) -> None:
         """The beginning of the answer, where the last turn is one; it may not end in a blank."""
         last = self.turns[-1] if self.turns else None
-        if not last or last["role"] != "assistant" or "text" not in last["content"][-1]:
+        if not last or last["role"] != "assistant":
+            return
+        said: Json = next((one for one in reversed(last["content"]) if "cachePoint" not in one), {})
+        if "text" not in said:
             return
         if not self.prefill:
             here = ", as it is asked here" if self.model.prefill else ""
             self.losses.drop(f"an answer that was begun for it{here}")
             self.turns.pop()
             return
-        said = last["content"][-1]
         said["text"] = str(said["text"]).rstrip()
 
     def _need_turns(self) -> None:

@@ -7,6 +7,7 @@ import struct
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from llmmw_bedrock._models import model_of
@@ -115,6 +116,19 @@ class Wire:
         given = {"access_key_id": ID, "secret_access_key": SECRET}
         return self.provider(url, **(given | options))
 
+    def profiles(self, tmp_path, **profiles) -> None:
+        """Writes the AWS files of a test."""
+        rows = [
+            f"[profile {name}]\n" + "".join(f"{key} = {told}\n" for key, told in fields.items())
+            for name, fields in profiles.items()
+        ]
+        (tmp_path / "config").write_text("\n".join(rows))
+
+    def later(self, minutes) -> str:
+        """When credentials end."""
+        then = datetime.now(UTC) + timedelta(minutes=minutes)
+        return then.strftime("%Y-%m-%dT%H:%M:%SZ")
+
     @asynccontextmanager
     async def client(
         self, answers, *, stack=(), model=MODEL, make=None, **options
@@ -156,6 +170,7 @@ def _bare(monkeypatch, tmp_path):
     """No variable or file of this machine decides where a test goes, or with which key."""
     names = ["BEARER_TOKEN_BEDROCK", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"]
     names += ["PROFILE", "DEFAULT_PROFILE", "REGION", "DEFAULT_REGION", "ENDPOINT_URL_BEDROCK"]
+    names += ["ENDPOINT_URL", "USE_FIPS_ENDPOINT"]
     names += ["ENDPOINT_URL_BEDROCK_RUNTIME", "CONTAINER_CREDENTIALS_RELATIVE_URI"]
     names += ["CONTAINER_CREDENTIALS_FULL_URI", "WEB_IDENTITY_TOKEN_FILE", "ROLE_ARN"]
     for name in names:

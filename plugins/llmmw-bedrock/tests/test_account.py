@@ -8,12 +8,10 @@ import logging
 import sys
 import time
 import traceback
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
-import trio
 from llmmw_bedrock import AwsCredentials, signed
-from llmmw_bedrock._credentials import Credentials, credentials_in
 
 from llmmw import Client
 from llmmw.errors import AuthenticationFailed, ConfigError, ConnectionFailed, LLMError
@@ -107,17 +105,9 @@ async def test_options_may_say_where_credentials_are(wire, monkeypatch, tmp_path
     assert proven(received, server, given)
 
 
-def profile_files(tmp_path, **profiles):
-    rows = [
-        f"[profile {name}]\n" + "".join(f"{key} = {told}\n" for key, told in fields.items())
-        for name, fields in profiles.items()
-    ]
-    (tmp_path / "config").write_text("\n".join(rows))
-
-
 async def test_credentials_and_region_from_a_profile(wire, tmp_path):
     keys = {"aws_access_key_id": "AKIDWORK", "aws_secret_access_key": "work-secret-0123456789"}
-    profile_files(tmp_path, work={"region": "eu-central-1", **keys})
+    wire.profiles(tmp_path, work={"region": "eu-central-1", **keys})
     received, server = await sent(wire, profile="work", region=None)
     given = AwsCredentials("AKIDWORK", Secret("work-secret-0123456789"))
     assert proven(received, server, given, "eu-central-1")
@@ -130,7 +120,7 @@ async def test_credentials_and_region_from_a_profile(wire, tmp_path):
 async def test_a_profile_that_was_written_anew_is_read_when_its_key_is_refused(wire, tmp_path):
     def write(key):
         told = {"aws_access_key_id": "AKIDWORK", "aws_secret_access_key": key}
-        profile_files(tmp_path, work=told)
+        wire.profiles(tmp_path, work=told)
 
     fresh = AwsCredentials("AKIDWORK", Secret("second-secret-0123456789"))
     write("first-secret-0123456789")
@@ -147,99 +137,13 @@ async def test_a_profile_that_was_written_anew_is_read_when_its_key_is_refused(w
     assert len(server.requests) == 3
 
 
-def process(tmp_path, ends):
-    """A profile whose credentials a program tells; it numbers them, and tells when they end."""
-    script = tmp_path / "tell.py"
-    script.write_text(
-        "import json, pathlib, sys\n"
-        f"place = pathlib.Path({str(tmp_path / 'count')!r})\n"
-        "count = int(place.read_text()) + 1 if place.exists() else 1\n"
-        "place.write_text(str(count))\n"
-        "print(json.dumps({'Version': 1, 'AccessKeyId': f'AKID{count}', 'SecretAccessKey':"
-        f" 'process-secret-0123456789', 'Expiration': {ends.isoformat()!r}}}))\n"
-    )
-    profile_files(tmp_path, work={"credential_process": f"{sys.executable} {script}"})
-
-
-@pytest.mark.parametrize(("minutes", "ids"), [(5, "123"), (60, "111")])
-async def test_credentials_are_renewed_before_they_end(tmp_path, minutes, ids):
-    process(tmp_path, datetime.now(UTC) + timedelta(minutes=minutes))
-    key = Credentials(profile="work")
-    assert key.where == "the chain of AWS, profile 'work'"
-    told = [credentials_in(await key.get()).access_key_id for _ in range(3)]
-    assert told[0] in {"AKID1", "AKID2"}  # a program that tells an early end is asked at once again
-    assert len(set(told)) == len(set(ids))
-
-
-async def test_credentials_are_looked_for_once(tmp_path):
-    process(tmp_path, datetime.now(UTC) + timedelta(hours=1))
-    key = Credentials(profile="work")
-    found = set()
-
-    async def look():
-        found.add(credentials_in(await key.get()).access_key_id)
-
-    async with trio.open_nursery() as nursery:
-        for _ in range(20):
-            nursery.start_soon(look)
-    assert found == {"AKID1"}
-
-
-def later(minutes):
-    return (datetime.now(UTC) + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def handed_out(wire, number, minutes):
-    """What a container or a machine is told."""
-    keys = {"AccessKeyId": f"AKID{number}", "SecretAccessKey": wire.secret, "Token": wire.token}
-    return Answer(body=json.dumps(keys | {"Expiration": later(minutes)}).encode())
-
-
-async def test_credentials_of_a_container(wire, monkeypatch):
-    """They are asked for in a thread: here the host of them could not answer otherwise."""
-    answers = [handed_out(wire, number, 5) for number in range(1, 4)]
-    async with open_server(answers) as container:
-        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", container.url + "/keys")
-        key = Credentials()
-        assert key.where == "the chain of AWS"
-        told = [credentials_in(await key.get()) for _ in range(2)]
-    assert [one.access_key_id for one in told] == ["AKID2", "AKID3"]  # the first ended too soon
-    assert told[0].session_token == Secret(wire.token)
-
-
-async def test_nobody_waits_long_for_new_ones_while_the_old_are_good(wire, monkeypatch):
-    asked, answering = trio.Event(), trio.Event()
-    numbers = iter(range(1, 9))
-
-    async def answer(received):
-        number = next(numbers)
-        if number > 1:
-            asked.set()
-            await answering.wait()
-        return handed_out(wire, number, 20 if number == 1 else 60)
-
-    async with open_server(answer) as container:
-        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", container.url + "/keys")
-        monkeypatch.setattr("llmmw_bedrock._credentials._PATIENCE", 0.05)
-        key = Credentials()
-        assert credentials_in(await key.get()).access_key_id == "AKID1"
-        monkeypatch.setattr(key._found, "_time_fetcher", lambda: datetime.now(UTC) + LATER)
-        with trio.fail_after(1.5):  # the host would be waited for longer
-            assert credentials_in(await key.get()).access_key_id == "AKID1"
-        assert asked.is_set()
-        answering.set()
-
-
-LATER = timedelta(minutes=8)
-
-
 async def test_a_role_that_is_assumed_tells_no_log(wire, monkeypatch, caplog, tmp_path):
     """botocore's loggers would show all that the host says, and so the credentials."""
     fields = {
         "AccessKeyId": wire.id,
         "SecretAccessKey": wire.secret,
         "SessionToken": wire.token,
-        "Expiration": later(60),
+        "Expiration": wire.later(60),
     }
     inner = "".join(f"<{name}>{told}</{name}>" for name, told in fields.items())
     result = f"<AssumeRoleResult><Credentials>{inner}</Credentials></AssumeRoleResult>"
@@ -248,7 +152,7 @@ async def test_a_role_that_is_assumed_tells_no_log(wire, monkeypatch, caplog, tm
     caplog.set_level(logging.DEBUG)
     source = {"aws_access_key_id": "AKIDBASE", "aws_secret_access_key": "base-secret-0123456789"}
     role = {"role_arn": "arn:aws:iam::123456789012:role/r", "source_profile": "base"}
-    profile_files(tmp_path, base=source, work={**role, "region": "us-east-1"})
+    wire.profiles(tmp_path, base=source, work={**role, "region": "us-east-1"})
     async with open_server(Answer(headers={"Content-Type": "text/xml"}, body=body)) as sts:
         monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
         received, server = await sent(wire, profile="work")
@@ -262,7 +166,7 @@ async def test_a_role_that_is_assumed_tells_no_log(wire, monkeypatch, caplog, tm
 async def test_a_role_of_single_sign_on_without_a_login(wire, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     sso = {"sso_start_url": "https://x", "sso_region": "us-east-1", "sso_role_name": "r"}
-    profile_files(tmp_path, work={**sso, "sso_account_id": "123456789012"})
+    wire.profiles(tmp_path, work={**sso, "sso_account_id": "123456789012"})
     with pytest.raises(AuthenticationFailed, match=r"no AWS credentials: .*SSO") as caught:
         await sent(wire, profile="work")
     assert caught.value.processed is False
@@ -279,16 +183,6 @@ async def test_a_container_that_is_not_there(wire, monkeypatch):
 async def test_no_credentials_at_all(wire):
     with pytest.raises(AuthenticationFailed, match="there are no AWS credentials: set AWS_ACCESS"):
         await sent(wire, api_key=None)
-
-
-async def test_whoever_leaves_does_not_wait_for_credentials(wire, tmp_path):
-    script = tmp_path / "hang.py"
-    script.write_text("import sys\nsys.stdin.read()\n")
-    profile_files(tmp_path, work={"credential_process": f"{sys.executable} {script}"})
-    key = Credentials(profile="work")
-    with trio.move_on_after(0) as scope:
-        await key.get()
-    assert scope.cancelled_caught
 
 
 @pytest.mark.parametrize(
@@ -390,7 +284,10 @@ async def test_credentials_as_options_of_a_client(wire):
     ("address", "region"),
     [
         ("https://bedrock-runtime.us-west-2.amazonaws.com", "us-west-2"),
-        ("https://vpce-0ab-1cd.bedrock-runtime.ap-southeast-2.vpce.amazonaws.com", "ap-southeast-2"),
+        (
+            "https://vpce-0ab-1cd.bedrock-runtime.ap-southeast-2.vpce.amazonaws.com",
+            "ap-southeast-2",
+        ),
         ("https://bedrock-runtime.us-gov-east-1.api.aws", "us-gov-east-1"),
         ("https://bedrock-proxy.example.com", "eu-west-1"),
         ("http://127.0.0.1:4566", "eu-west-1"),
@@ -402,9 +299,27 @@ def test_an_address_takes_signatures_of_its_own_region_alone(wire, monkeypatch, 
     assert wire.signing(address, region="il-central-1").region == "il-central-1"
 
 
-def test_parts_of_aws_that_stand_apart_and_an_address_for_all_services(wire, monkeypatch):
-    europe = wire.provider("", region="eusc-de-east-1")
-    assert europe._http.base_url == "https://bedrock-runtime.eusc-de-east-1.amazonaws.eu"
+@pytest.mark.parametrize(
+    ("region", "end"),
+    [
+        ("us-gov-west-1", "amazonaws.com"),
+        ("cn-north-1", "amazonaws.com.cn"),
+        ("eusc-de-east-1", "amazonaws.eu"),
+        ("us-iso-east-1", "c2s.ic.gov"),
+        ("us-isob-west-1", "sc2s.sgov.gov"),
+    ],
+)
+def test_parts_of_aws_that_stand_apart(wire, monkeypatch, region, end):
+    assert (
+        wire.provider("", region=region)._http.base_url == f"https://bedrock-runtime.{region}.{end}"
+    )
+    monkeypatch.setenv("AWS_USE_FIPS_ENDPOINT", "True")
+    made = wire.provider("", region=region)
+    assert made._http.base_url == f"https://bedrock-runtime-fips.{region}.{end}"
+    assert made.models.http.base_url == f"https://bedrock-fips.{region}.{end}"
+
+
+def test_an_address_for_all_services(wire, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
     local = wire.provider("")
     assert {local._http.base_url, local.models.http.base_url} == {"http://127.0.0.1:4566"}
@@ -434,7 +349,7 @@ async def test_credentials_that_are_not_whole_go_nowhere(wire, monkeypatch, tmp_
         script = tmp_path / "tell.py"
         told = {"Version": 1, "AccessKeyId": name, "SecretAccessKey": wire.secret}
         script.write_text(f"print({json.dumps(json.dumps(told))})\n")
-        profile_files(tmp_path, work={"credential_process": f"{sys.executable} {script}"})
+        wire.profiles(tmp_path, work={"credential_process": f"{sys.executable} {script}"})
         options = {"profile": "work"}
     else:
         options = {"access_key_id": name, "secret_access_key": wire.secret}
@@ -445,34 +360,3 @@ async def test_credentials_that_are_not_whole_go_nowhere(wire, monkeypatch, tmp_
     told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
     text = "".join(line for line in told.format() if "test_account.py" not in line)
     assert wire.secret not in text
-
-
-@pytest.mark.parametrize("minutes", [47, 52])  # new ones are due soon; or nobody may go without
-async def test_a_hundred_calls_at_once_renew_once(wire, monkeypatch, minutes):
-    asked = []
-
-    async def answer(received):
-        asked.append(received)
-        return handed_out(wire, len(asked), 60 if len(asked) == 1 else 600)
-
-    async with open_server(answer) as container:
-        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", container.url + "/keys")
-        key = Credentials()
-        told = []
-
-        async def look():
-            told.append(credentials_in(await key.get()).access_key_id)
-
-        async def storm():
-            async with trio.open_nursery() as nursery:
-                for _ in range(100):
-                    nursery.start_soon(look)
-
-        await storm()
-        assert (set(told), len(asked)) == ({"AKID1"}, 1)
-        then = datetime.now(UTC) + timedelta(minutes=minutes)
-        monkeypatch.setattr(key._found, "_time_fetcher", lambda: then)
-        monkeypatch.setattr("llmmw_bedrock._credentials._PATIENCE", 60)
-        await storm()
-        await look()
-        assert (told[-1], len(told), len(asked)) == ("AKID2", 201, 2)

@@ -166,7 +166,9 @@ def test_an_image_in_many_pieces_is_put_together_once(monkeypatch):
     place = {"contentBlockIndex": 0}
     answer.take("contentBlockStart", place | {"start": {"image": {"format": "png"}}})
     for _ in range(500):
-        answer.take("contentBlockDelta", place | {"delta": {"image": {"source": {"bytes": "MTIz"}}}})
+        answer.take(
+            "contentBlockDelta", place | {"delta": {"image": {"source": {"bytes": "MTIz"}}}}
+        )
     answer.take("contentBlockStop", place)
     (part,) = answer.response().parts
     assert (part.data, joined) == (b"123" * 500, [500])

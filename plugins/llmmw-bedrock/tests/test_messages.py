@@ -282,6 +282,13 @@ def test_fields_of_a_message_and_names(wire):
     assert notes == ["bedrock does not tell the model the name of a message"]
 
 
+def test_an_answer_that_was_begun_is_one_before_a_cache_point_too(wire):
+    begun = ["hi", Message("assistant", (TextPart("Well, "), CachePoint()))]
+    assert turns(wire, *begun)[1]["content"][0] == {"text": "Well,"}
+    with pytest.raises(UnsupportedFeature, match="an answer that was begun"):
+        turns(wire, *begun, model="anthropic.claude-opus-4-8")
+
+
 def test_fields_of_a_system_message_have_no_place(wire):
     messages = [Message("system", "s", extra={"bedrock": {"later": 1}}), "hi"]
     with pytest.raises(UnsupportedFeature, match="fields of a system message"):

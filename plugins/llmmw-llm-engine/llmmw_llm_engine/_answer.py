@@ -12,7 +12,7 @@ from llmmw import Finish, Response, TokenLogprob, Usage
 from llmmw.errors import ProtocolError, StreamInterrupted
 from llmmw.plugin import ResponseBuilder
 from llmmw.wire import Reply, SSEEvent, loads
-from llmmw_llm_engine._told import told_in
+from llmmw_llm_engine._told import object_of, told_in
 
 __all__ = ["Completion", "read_completion"]
 
@@ -22,10 +22,6 @@ _LEAST = -9999.0
 """For a probability of zero, which JSON has no number for."""
 _MOST = 2**63
 _PARTS = frozenset({"text", "token", "tokens", "finished"})
-
-
-def _object(item: Any) -> Json:
-    return item if isinstance(item, dict) else {}
 
 
 def _number(told: Any) -> int | None:
@@ -53,7 +49,7 @@ class Completion:
         Raises:
             ProtocolError: if a whole one has no text.
         """
-        output = _object(told.get("output"))
+        output = object_of(told.get("output"))
         if whole and not isinstance(output.get("text"), str):
             raise ProtocolError("the host answered without a text")
         number = told.get("request_id")

@@ -3,7 +3,7 @@ answer."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -14,7 +14,7 @@ from llmmw import Call, Choice, Generate, Generation, Grammar, Response, Togethe
 from llmmw.wire import Losses
 from llmmw_llm_engine._completion import FORMS, asked_of, check_guided, completion_body, guided
 
-__all__ = ["NAME", "PRESET", "ChatApi", "noted"]
+__all__ = ["NAME", "PRESET", "ChatApi", "extra_of", "noted"]
 
 NAME = "llm-engine"
 """Under which messages, parts and requests may hold what is for this host alone."""
@@ -61,7 +61,7 @@ class ChatApi:
         """
         asked, warnings = self._asked(request)
         told = await self.chats.generate(call, self._formed(asked))
-        return self._noted(told, warnings, request, asked)
+        return self._noted(told, warnings, request)
 
     async def together(self, call: Call, together: Together) -> Response:
         """Ask for completions of several prompts at once; see `generate`."""
@@ -69,18 +69,18 @@ class ChatApi:
         requests = [self._formed(asked) for asked, _ in found]
         told = await self.chats.together(call, together.replace(requests=requests))
         answers: list[Response] = []
-        for answer, (asked, warnings), request in zip(
+        for answer, (_, warnings), request in zip(
             told.answers, found, together.requests, strict=True
         ):
             assert isinstance(answer, Response)
-            answers.append(self._noted(answer, warnings, request, asked))
+            answers.append(self._noted(answer, warnings, request))
         return attrs.evolve(told, answers=answers)
 
     def _asked(self, request: Generate) -> tuple[Generate, tuple[str, ...]]:
         if request.prompt is None or not self.as_first:
             return request, ()
         asked, warnings = asked_of(request)
-        completion_body(asked, Losses(asked, self.chats.name), extra=())
+        completion_body(asked, Losses(asked, self.chats.name), {})
         return asked, warnings
 
     def _formed(self, asked: Generate) -> Generate:
@@ -88,36 +88,37 @@ class ChatApi:
         form: dict[str, Any] = {}
         if asked.prompt is not None or isinstance(asked.output, (Choice, Grammar)):
             form = guided(asked)
-        check_guided(form | self._extra(asked))
+        check_guided(form | extra_of(asked, self.chats.name))
         if not form:
             return asked
         own = {NAME: {**form, **asked.extra.get(NAME, {})}}
         return asked.replace(output=None, extra={**asked.extra, **own})
 
-    def _extra(self, request: Generate) -> dict[str, Any]:
-        """The fields for this host that the caller gives."""
-        return {**request.extra.get(NAME, {}), **request.extra.get(self.chats.name, {})}
-
-    def _noted(
-        self, told: Response, warnings: Sequence[str], request: Generate, asked: Generate
-    ) -> Response:
-        most = self._extra(asked).get("max_tokens", asked.max_output_tokens)
+    def _noted(self, told: Response, warnings: Sequence[str], request: Generate) -> Response:
         losses = Losses(request, self.chats.name, [*warnings, *told.warnings])
-        return noted(told, losses, request, most)
+        return noted(told, losses, request, extra_of(request, self.chats.name))
 
 
-def noted(told: Response, losses: Losses, request: Generate, most: object) -> Response:
+def extra_of(request: Generate, name: str) -> dict[str, Any]:
+    """The fields for this host that the caller gives, by the name of the provider too."""
+    return {**request.extra.get(NAME, {}), **request.extra.get(name, {})}
+
+
+def noted(told: Response, losses: Losses, request: Generate, extra: Mapping[str, Any]) -> Response:
     """The response with its warnings: of an end, too, that nobody asked for.
 
     Args:
         told: the response.
         losses: has the warnings.
         request: what was asked, as the caller gave it.
-        most: how many tokens the answer might have.
+        extra: what the caller gave of the host's own fields.
     """
     assert isinstance(told, Generation)
     is_cut = told.finish is not None and told.finish.reason == "length"
-    asked = request.prompt is None or request.max_output_tokens is not None
-    if is_cut and not asked and most is not None:
-        losses.note(f"ends answers at {most} tokens where max_output_tokens is not given")
+    is_asked = request.max_output_tokens is not None or not extra.keys().isdisjoint(_LIMITS)
+    if is_cut and request.prompt is not None and not is_asked:
+        losses.note("ends answers after some 20 tokens where max_output_tokens is not given")
     return told.replace(warnings=tuple(losses.warnings)) if losses.warnings else told
+
+
+_LIMITS = {"max_tokens", "max_new_tokens"}

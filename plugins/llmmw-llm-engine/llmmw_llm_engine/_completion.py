@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from llmmw import Choice, Generate, Grammar, JsonSchema
@@ -54,13 +54,13 @@ def asked_of(request: Generate) -> tuple[Generate, tuple[str, ...]]:
     return (asked.replace(**missing) if missing else asked), warnings
 
 
-def completion_body(request: Generate, losses: Losses, *, extra: Sequence[str]) -> Json:
+def completion_body(request: Generate, losses: Losses, extra: Mapping[str, Any]) -> Json:
     """The body of a completion.
 
     Args:
         request: as `asked_of` gives it.
         losses: takes what the host can't honour.
-        extra: the names under which `request.extra` may hold fields for this host.
+        extra: further fields, which the caller gives for this host.
 
     Raises:
         BadRequest: for what the host would refuse.
@@ -76,9 +76,7 @@ def completion_body(request: Generate, losses: Losses, *, extra: Sequence[str]) 
         body["return_token_log_probs"] = True
         if request.logprobs:
             losses.drop(f"logprobs={request.logprobs}: it tells the chosen tokens alone")
-    body |= guided(request)
-    for name in extra:
-        body |= dict(request.extra.get(name, {}))
+    body |= guided(request) | dict(extra)
     _check(body)
     return body
 

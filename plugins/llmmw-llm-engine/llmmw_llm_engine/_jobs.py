@@ -25,13 +25,16 @@ _FIELDS = frozenset(
 
 
 def merged(defaults: Json, fields: Json) -> dict[str, Any]:
-    """Fields of a batch over those of all batches; `model_config` is merged by itself. A `model`
-    beside stands for that in it."""
-    both = {**defaults, **fields}
-    config = {**object_of(defaults.get("model_config")), **object_of(fields.get("model_config"))}
+    """Fields of a batch over those of all batches; `model_config` and `labels` are merged by
+    themselves. A `model` beside stands for that in the first."""
+    given = {name: one for name, one in fields.items() if one is not None}
+    both = {**defaults, **given}
+    for name in ("model_config", "labels"):
+        if isinstance(defaults.get(name), Mapping) and isinstance(given.get(name), Mapping):
+            both[name] = {**defaults[name], **given[name]}
     if "model" in both:
-        config["model"] = both.pop("model")
-    return both | ({"model_config": config} if config else {})
+        both["model_config"] = {**object_of(both.get("model_config")), "model": both.pop("model")}
+    return both
 
 
 def job_body(fields: Json, api: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -101,8 +101,17 @@ async def is_there(address: str, client: Any) -> bool:
 
 @asynccontextmanager
 async def bare(address: str, client: Any) -> AsyncGenerator[Pieces, None]:
-    """What is at an address, fetched without a key: whoever has the address may read it."""
-    async with Http(base_url=address, client=client).get("", stream=True) as reply:
+    """What is at an address, fetched without a key: whoever has the address may read it.
+
+    Raises:
+        ProtocolError: if it is no address of HTTP.
+    """
+    http: Http | None = None
+    with suppress(ConfigError):  # which shows it whole
+        http = Http(base_url=address, client=client)
+    if http is None:
+        raise ProtocolError(f"{_shown(address)!r} is no address of HTTP")
+    async with http.get("", stream=True) as reply:
         reply.most_bytes = MOST_OF_A_FILE
         yield reply
 

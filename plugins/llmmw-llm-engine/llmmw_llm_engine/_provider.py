@@ -18,7 +18,7 @@ from llmmw.wire import Http, Key, KeyOption, Losses, Secret, dumps, guarded
 from llmmw_llm_engine._address import address_of, in_path, is_hosted
 from llmmw_llm_engine._answer import Completion, read_completion
 from llmmw_llm_engine._batches import EngineBatches, is_of_a_batch
-from llmmw_llm_engine._chat import NAME, PRESET, ChatApi, noted
+from llmmw_llm_engine._chat import PRESET, ChatApi, extra_of, noted
 from llmmw_llm_engine._completion import FORMS, PARAMETERS, asked_of, completion_body
 from llmmw_llm_engine._errors import ROWS
 from llmmw_llm_engine._files import EngineFiles
@@ -196,15 +196,11 @@ class LLMEngine(Provider):
         )
         return ChatApi(chats=chats, as_first=self.api != "v2")
 
-    @property
-    def _names(self) -> tuple[str, ...]:
-        """Under which names a request may hold fields for this host."""
-        return tuple(dict.fromkeys((NAME, self.name)))
-
     async def _complete(self, call: Call, request: Generate) -> Response:
         asked, warnings = asked_of(request)
         losses = Losses(request, self.name, list(warnings))
-        body = completion_body(asked, losses, extra=self._names)
+        extra = extra_of(request, self.name)
+        body = completion_body(asked, losses, extra)
         builder = ResponseBuilder(call, self.name, request.model_name)
         most, logprobs = body.get("max_new_tokens"), body.get("return_token_log_probs") is True
         answer = Completion(builder, most, logprobs)
@@ -225,4 +221,4 @@ class LLMEngine(Provider):
             if error.partial is None and builder.fold.anything:
                 error.partial = builder.fold.response()
             raise
-        return noted(told, losses, request, most)
+        return noted(told, losses, request, extra)

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 import trio
+from llmmw_llm_engine._chat import extra_of
 from llmmw_llm_engine._completion import asked_of, completion_body
 from llmmw_llm_engine._provider import LLMEngine
 
@@ -115,7 +116,7 @@ class Wire:
         request = Generate(model="llm-engine:m", prompt="hi", **fields)
         asked, warnings = asked_of(request)
         losses = Losses(request, "llm-engine", list(warnings))
-        body = completion_body(asked, losses, extra=("llm-engine",))
+        body = completion_body(asked, losses, extra_of(request, "llm-engine"))
         assert not losses.warnings
         return body
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from urllib.parse import parse_qs, unquote
 
 import pytest
 from llmmw_llm_engine._key import Authorization, EngineKey
@@ -95,3 +96,28 @@ async def test_a_second_account_has_another_name(wire):
     async with wire.client(wire.whole(wire.output()), name="ours") as (client, _):
         answer = await client.ask(Generate(prompt="hi", extra={"ours": {"new": 1}}))
     assert answer.provider == "ours"
+
+
+NAMES = ["a/b", "100%", "a?b=c#d", "two words", "ü語", "..", ".", "a/../b", "%2e", "a+b&c"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_name_is_one_part_of_a_path_or_a_query(wire, name):
+    answers = [wire.whole({"name": name}), wire.whole(wire.output())]
+    async with wire.client(answers) as (client, server):
+        await client.models.get(name)
+        await client.ask(Generate(prompt="hi"), model=f"llm-engine:{name}")
+    told, asked = (one.path for one in server.requests)
+    assert told.count("/") == 4
+    assert unquote(told.rpartition("/")[2]) == name
+    assert parse_qs(asked.partition("?")[2]) == {"model_endpoint_name": [name]}
+
+
+async def test_halves_of_characters_are_in_no_name(wire):
+    async with wire.client(wire.whole({})) as (client, server):
+        for verbs in (client.models, client.files, client.fine_tunes, client.batches):
+            with pytest.raises(BadRequest, match="halves"):
+                await verbs.get("x\ud800")
+        with pytest.raises(BadRequest, match="halves"):
+            await client.ask(Generate(prompt="hi"), model="llm-engine:x\ud800")
+    assert server.requests == []

@@ -36,7 +36,7 @@ async def test_an_end_by_the_limit_is_inferred(wire):
     told = await wire.ask(wire.whole(wire.output(num_completion_tokens=20)))
     assert told.finish_reason == "length"
     assert told.warnings == (
-        "llm-engine ends answers at 20 tokens where max_output_tokens is not given",
+        "llm-engine ends answers after some 20 tokens where max_output_tokens is not given",
     )
 
 
@@ -114,3 +114,34 @@ async def test_a_cut_in_the_line(wire):
     answer = Answer(headers={"Content-Type": "text/event-stream"}, pieces=[data[:-40]], cut=True)
     with pytest.raises(StreamInterrupted):
         await wire.ask(answer)
+
+
+@pytest.mark.parametrize("broken", [False, True])
+async def test_a_stream_is_whole_or_an_error_wherever_it_is_cut(wire, broken):
+    data = wire.sse(*wire.pieces("a ", "é ", "c"))
+    headers = {"Content-Type": "text/event-stream"}
+    cuts = range(1, len(data))
+    answers = [Answer(headers=headers, pieces=[data[:at]], cut=broken) for at in cuts]
+    async with wire.client(answers) as (client, _):
+        for at in cuts:
+            told = None
+            try:
+                async with client.stream(Generate(prompt="hi")) as stream:
+                    told = await stream.wait_response()
+            except (StreamInterrupted, ProtocolError) as error:
+                partial = error.partial
+            if told is None:
+                assert "a é c".startswith(partial.text if partial else "")
+            else:
+                assert told.text == "a é c"
+            # Of the last event nothing but the end of its line may be missing.
+            assert (told is not None) is (at >= len(data) - 4)
+
+
+@pytest.mark.parametrize("fields", [{}, {"max_tokens": 2}])
+async def test_an_end_by_a_limit_that_the_caller_gave_is_no_surprise(wire, fields):
+    answer = wire.whole(wire.chat(finish="length"))
+    async with wire.client(answer, api="v2") as (client, _):
+        told = await client.ask(Generate(prompt="hi", extra={"llm-engine": fields}))
+    assert told.finish_reason == "length"
+    assert len(told.warnings) == (0 if fields else 1)

@@ -78,19 +78,22 @@ async def test_without_an_address_no_question_is_in_a_batch(wire):
 
 
 async def test_fields_of_each_batch(wire):
-    fields = {"model_config": {"checkpoint_path": "s3://c", "num_shards": 2}, "gpus": 2}
+    config = {"checkpoint_path": "s3://c", "num_shards": 2}
+    fields = {"model_config": config, "gpus": 2, "labels": {"team": "x", "a": "of all"}}
     job = {"job_id": "b", "status": "queued", "output_data_path": "s3://o/f.json"}
-    answers = [wire.whole({"id": "f"}), wire.whole(job)]
+    answers = [wire.whole({"id": "f"}), wire.whole(job)] * 2
     options = {"batch_output": "s3://o/{id}.json", "batch_fields": fields}
     async with wire.client(answers, **options) as (client, server):
         info = await client.batches.create({"x": "hello"}, metadata={"a": "b"})
+        await client.batches.create({"x": "hello"})
     assert server.requests[1].json() == {
         "model_config": {"checkpoint_path": "s3://c", "num_shards": 2, "model": "m"},
         "gpus": 2,
         "content": [{"messages": [{"role": "user", "content": "hello"}]}],
         "output_data_path": "s3://o/f.json",
-        "labels": {"a": "b"},
+        "labels": {"team": "x", "a": "b"},
     }
+    assert server.requests[3].json()["labels"] == fields["labels"]
     assert (info.id, info.status) == ("b", "queued")
     assert isinstance(client, Client)
 
@@ -153,5 +156,8 @@ async def test_what_signs_an_address_is_not_told(wire, tmp_path):
         async with asked.open(host):
             with pytest.raises(ProtocolError, match="no whole list") as cut:
                 await read(f"{server.url}/x.json?sig=zz-signature", asked._http.client)
-    for caught in (wrong, far, cut):
+            with pytest.raises(ProtocolError, match="no address") as link:
+                async with asked.models.fetch("s3://b/x?sig=zz-signature"):
+                    pass
+    for caught in (wrong, far, cut, link):
         assert "zz-signature" not in str(caught.value)
