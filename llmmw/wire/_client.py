@@ -14,11 +14,11 @@ import truststore
 from llmmw.errors import ConfigError
 from llmmw.wire._scrub import Scrubber
 
-__all__ = ["SCRUBBED", "new_client"]
+__all__ = ["SCRUBBED", "new_client", "tls"]
 
 
 @functools.cache
-def _tls() -> ssl.SSLContext:
+def tls() -> ssl.SSLContext:
     """One context for all hosts, which trusts what the system trusts."""
     return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
@@ -31,7 +31,7 @@ def new_client() -> httpx.AsyncClient:
     """
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
     with suppress(ValueError, ImportError, httpx.InvalidURL):
-        return httpx.AsyncClient(verify=_tls(), limits=limits)
+        return httpx.AsyncClient(verify=tls(), limits=limits)
     raise ConfigError(
         "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY or NO_PROXY can't be used: expected http://host:port, "
         "or socks5://host:port with the package socksio installed"
