@@ -14,7 +14,6 @@ from llmmw._arguments import aimed, asked, check_layers, check_on_interrupt, che
 from llmmw._call import Call, Listener, OnInterrupt
 from llmmw._capabilities import Capabilities
 from llmmw._chain import Handler, Layer, Middleware, chain, describe
-from llmmw._verbs import Administered
 from llmmw._client_map import Mapped
 from llmmw._config._file import Config, client_arguments
 from llmmw._instrument import Instrument
@@ -48,6 +47,7 @@ from llmmw._secret import guarded
 from llmmw._stack import default_stack
 from llmmw._stream import Stream
 from llmmw._tasks import Host, open_host, open_nursery
+from llmmw._verbs import Administered
 from llmmw.errors import BadRequest, ListenerFailed, LLMError
 from llmmw.policies import Timeout
 

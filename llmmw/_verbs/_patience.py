@@ -97,7 +97,8 @@ async def wait_for(
         while True:
             pause = _pause(polls := polls + 1)
             try:
-                found = await ask()
+                with within(SHORT, verb):  # a look that hangs is a stumble, too
+                    found = await ask()
             except LLMError as error:
                 stumbles += 1
                 if not error.retryable or stumbles == STUMBLES:

@@ -235,6 +235,22 @@ def test_a_wait_endures_stumbles_and_ends_with_an_error_that_stays() -> None:
     run_virtual(main)
 
 
+def test_a_look_that_hangs_holds_up_no_wait() -> None:
+    class Hanging(Loading):
+        async def get(self, id: str) -> ModelInfo:
+            if not self.looks:
+                self.looks.append(trio.current_time())
+                await trio.sleep_forever()
+            return await super().get(id)
+
+    async def main() -> None:
+        async with host(Hanging(ready=0)) as client:
+            assert (await client.models.wait("m")).ready
+        assert 60 <= trio.current_time() <= 61
+
+    run_virtual(main)
+
+
 @attrs.frozen(kw_only=True)
 class Stumbling(Models):
     """Fails so many times, then does it."""

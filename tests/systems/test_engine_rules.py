@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import subprocess
 import sys
 
@@ -479,3 +480,29 @@ async def test_a_name_that_no_parameter_has_is_refused():  # 2.5.11
         with pytest.raises((BadRequest, TypeError), match="max_new_token"):
             await client.ask(Generate(prompt="hi"), max_new_token=5)
     assert far.seen == []
+
+
+async def test_the_commands_reach_it(tmp_path):
+    table = tmp_path / "rows.csv"
+    table.write_bytes(b"prompt,response\na,\n")
+
+    async def said(*words):
+        done = await trio.run_process(
+            [sys.executable, "-c", "from llmmw.cli import main; main()", *words],
+            env={**os.environ, "LLM_ENGINE_BASE_PATH": f"{far.url}/llm-engine", **key},
+            capture_stdout=True,
+            capture_stderr=True,
+            check=False,
+        )
+        return done.returncode, (done.stdout + done.stderr).decode()
+
+    key, engine_ = {"SCALE_API_KEY": KEY}, ("-p", "llm-engine")
+    async with open_engine() as far:
+        status, text = await said("models", "list", *engine_)
+        assert (status, "team a/llama?2#7b  READY" in text) == (0, True)
+        status, text = await said("fine-tunes", "create", *engine_, "llama-2-7b", str(table))
+        assert (status, "line 2: the response is empty" in text) == (1, True)
+        key["SCALE_API_KEY"] = "scale-wrong-0123456789"
+        status, text = await said("files", "list", *engine_)
+        assert (status, "(401)" in text, "scale-wrong" in text) == (1, True, False)
+    assert [at(one) for one in far.seen] == ["GET /v1/llm/model-endpoints", "GET /v1/files"]

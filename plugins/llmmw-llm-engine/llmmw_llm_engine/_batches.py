@@ -251,6 +251,7 @@ def _outcome(id: str, data: bytes) -> Outcome:
 def _as_completion(row: Json) -> Json:
     given, made = row.get("num_prompt_tokens"), row.get("num_completion_tokens")
     return {
+        **{name: one for name, one in row.items() if name != "text"},
         "object": "text_completion",
         "choices": [{"index": 0, "text": row["text"], "finish_reason": None}],
         "usage": {"prompt_tokens": given, "completion_tokens": made},

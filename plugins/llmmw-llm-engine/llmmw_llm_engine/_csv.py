@@ -71,7 +71,8 @@ class CsvReport:
 
 def check_training_csv(source: str | os.PathLike[str] | bytes | IO[bytes]) -> CsvReport:
     """Look through a table to train on: columns `prompt` and `response`, at most 100,000 rows and
-    better 200 at least, UTF-8, quotes that close, and no empty cell.
+    better 200 at least, UTF-8, quotes that close, and no cell that is empty, or longer than
+    `csv.field_size_limit()`.
 
     Args:
         source: a path, the bytes, or a file that is open in binary mode, read to its end.

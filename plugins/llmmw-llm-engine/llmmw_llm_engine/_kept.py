@@ -25,6 +25,8 @@ __all__ = ["KeptIds"]
 _NAME = re.compile(r"llmmw-batch-(\w*)-(\d{1,12})\.json")
 _LABEL = "llmmw"
 """The label by which `BatchApi` finds its batches again."""
+_MOST_BYTES = 16 * 2**20
+"""No file of ids is larger, by far."""
 _LONGEST = 172_800 + 3600
 """Seconds after which no job runs any more, and one to spare."""
 
@@ -60,14 +62,14 @@ class KeptIds:
         kept = self.outputs.id_in(path)
         if kept is None:
             return []
-        pieces: list[bytes] = []
+        data = bytearray()
         with suppress(NotFound):
             async with self.files.content(kept) as content:
-                while piece := await content.next_piece():
-                    pieces.append(piece)
-        if not pieces:
+                while len(data) <= _MOST_BYTES and (piece := await content.next_piece()):
+                    data += piece
+        if not 0 < len(data) <= _MOST_BYTES:
             return []
-        told = loads(b"".join(pieces))
+        told = loads(bytes(data))
         return [text_of(one) for one in told] if isinstance(told, list) else []
 
     async def jobs(self) -> list[BatchInfo]:

@@ -26,6 +26,7 @@ __all__ = ["Outputs", "bare", "elements_of", "is_there"]
 
 _MOST_ELEMENT = 64 * 2**20
 _ID = "{id}"
+_WEB = {"http", "https"}
 
 
 @attrs.frozen
@@ -62,9 +63,18 @@ class Outputs:
         return None if found is None else found.group(1)
 
     def address(self, path: str) -> str:
-        """Where an output is read."""
+        """Where an output is read.
+
+        Raises:
+            UnsupportedFeature: if it was written to where nobody said that it can be read. The
+                host alone names no file of this machine.
+        """
         found = self.id_in(path)
-        return path if found is None or self.read is None else self.read.replace(_ID, found)
+        if found is not None:
+            return path if self.read is None else self.read.replace(_ID, found)
+        if urlsplit(path).scheme.lower() not in _WEB:
+            raise _out_of_reach(path)
+        return path
 
 
 async def elements_of(address: str, client: Any) -> AsyncGenerator[bytes, None]:
@@ -116,6 +126,13 @@ async def bare(address: str, client: Any) -> AsyncGenerator[Pieces, None]:
         yield reply
 
 
+def _out_of_reach(address: str) -> UnsupportedFeature:
+    return UnsupportedFeature(
+        f"what came of the batch is at {_shown(address)}, which only the host reaches: read it "
+        "there, or tell by the options batch_output and batch_results where it can be read"
+    )
+
+
 def _shown(address: str) -> str:
     """An address for people: what signs it, and lets anybody read it, stands in its query."""
     return address.partition("?")[0]
@@ -124,16 +141,13 @@ def _shown(address: str) -> str:
 @asynccontextmanager
 async def _opened(address: str, client: Any) -> AsyncGenerator[Pieces, None]:
     scheme = urlsplit(address).scheme.lower()
-    if scheme in {"http", "https"}:
+    if scheme in _WEB:
         async with bare(address, client) as pieces:
             yield pieces
         return
     path = Path(unquote(urlsplit(address).path) if scheme == "file" else address)
     if scheme not in {"", "file"} or not path.is_absolute():
-        raise UnsupportedFeature(
-            f"what came of the batch is at {_shown(address)}, which only the host reaches: read it "
-            "there, or tell by the option batch_results where it can be read"
-        )
+        raise _out_of_reach(address)
     if not await trio.Path(path).is_file():
         raise NotFound(f"there is no output {path}")
     with source_of(path).open() as pieces:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from llmmw import Generate
-from llmmw.errors import BadRequest, ProtocolError, ServerError, StreamInterrupted
+from llmmw.errors import (
+    BadRequest,
+    Overloaded,
+    ProtocolError,
+    RateLimited,
+    ServerError,
+    StreamInterrupted,
+)
 from llmmw.testing import Answer
 
 pytestmark = pytest.mark.plugins
@@ -93,6 +100,27 @@ async def test_a_list_as_the_body_of_an_error_hides_nothing(wire, stream):
     with pytest.raises(BadRequest, match="wrong") as caught:
         await wire.ask(wire.whole([{"loc": ["a"], "msg": "wrong"}], 422), stream=stream)
     assert caught.value.status == 422
+
+
+IN_BAND = [
+    ({"status_code": 429, "content": {"error": "it broke", "timestamp": "t"}}, RateLimited, 429),
+    ({"status_code": "503", "content": "it broke"}, Overloaded, 503),
+    ({"status_code": None, "content": {"error": "it broke"}}, ServerError, None),
+    ("it broke", ServerError, None),
+    (["it broke"], ServerError, None),
+]
+
+
+@pytest.mark.parametrize(("error", "kind", "status"), IN_BAND)
+@pytest.mark.parametrize("before", [0, 1, 2])
+async def test_an_error_wherever_it_stands_in_a_stream(wire, before, error, kind, status):
+    rows = wire.pieces("a ", "b ", "c")[:before]
+    failed = {"request_id": "req-1", "output": None, "error": error}
+    with pytest.raises(kind, match="it broke") as caught:
+        await wire.ask(wire.events(*rows, failed, wire.piece("more", 3, finished=True)))
+    partial = caught.value.partial
+    assert caught.value.status == status
+    assert (partial.text if partial else "") == "a b "[: 2 * before]
 
 
 async def test_tokens_that_were_not_asked_for_are_left_out(wire):

@@ -31,6 +31,9 @@ def test_ids_and_addresses():
         assert outputs.id_in(f"s3://b/{given}.json") is None
     assert outputs.address("s3://b/file-1.json") == "https://h/file-1?x=1"
     assert outputs.address("https://elsewhere/x") == "https://elsewhere/x"
+    for told in ("/etc/x.json", "file:///etc/x.json", "s3://c/file-1.json", "s3://b/../x.json"):
+        with pytest.raises(UnsupportedFeature, match="batch_results"):
+            outputs.address(told)  # the host alone names no file of this machine
 
 
 async def read(address, client=None):
@@ -161,3 +164,12 @@ async def test_what_signs_an_address_is_not_told(wire, tmp_path):
                     pass
     for caught in (wrong, far, cut, link):
         assert "zz-signature" not in str(caught.value)
+
+
+async def test_what_the_first_api_tells_of_an_answer_is_kept(wire, tmp_path):
+    tokens = [{"token": "A", "log_prob": -0.5}]
+    row = {"text": "A", "num_prompt_tokens": 1, "num_completion_tokens": 1, "tokens": tokens}
+    items = await results_of(wire, tmp_path, json.dumps([row]).encode(), content=["x"])
+    (answer,) = [one.response for one in items]
+    assert (answer.text, answer.usage.output_tokens) == ("A", 1)
+    assert answer.raw["tokens"] == tokens

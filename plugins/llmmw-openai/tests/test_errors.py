@@ -26,7 +26,7 @@ from llmmw.errors import (
     StreamInterrupted,
 )
 from llmmw.testing import Answer
-from llmmw.wire._http import _tls
+from llmmw.wire._client import tls
 
 pytestmark = pytest.mark.plugins
 
@@ -231,9 +231,9 @@ Chk1fcPo64FXxfu4xDYzcLuIB/a4
 @pytest.fixture
 def _trust():
     """Whom the system trusts is looked up anew, and forgotten afterwards."""
-    _tls.cache_clear()
+    tls.cache_clear()
     yield
-    _tls.cache_clear()
+    tls.cache_clear()
 
 
 @pytest.mark.usefixtures("_trust")
