@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -12,63 +12,64 @@ from llmmw import Finish, FinishReason, Usage
 
 __all__ = ["embed_usage_of", "finish_of", "usage_of"]
 
-# Where each number may stand; the first that is there is taken.
-_PLACES: Mapping[str, tuple[tuple[str, ...], ...]] = {
-    "input_tokens": (("prompt_tokens",), ("input_tokens",)),
-    "output_tokens": (("completion_tokens",), ("output_tokens",)),
-    "cache_read_tokens": (
-        ("prompt_tokens_details", "cached_tokens"),
-        ("input_tokens_details", "cached_tokens"),
-        ("prompt_cache_hit_tokens",),
-        ("cached_tokens",),
-        ("num_cached_tokens",),
-    ),
-    "cache_write_tokens": (
-        ("prompt_tokens_details", "cache_write_tokens"),
-        ("input_tokens_details", "cache_write_tokens"),
-    ),
-    "reasoning_tokens": (
-        ("completion_tokens_details", "reasoning_tokens"),
-        ("output_tokens_details", "reasoning_tokens"),
-        ("reasoning_tokens",),
-    ),
-    "input_audio_tokens": (("prompt_tokens_details", "audio_tokens"),),
-    "output_audio_tokens": (("completion_tokens_details", "audio_tokens"),),
-}
-
+# Where each number may stand: the first that is there is taken.
+_GIVEN = ("prompt_tokens", "input_tokens")
+_MADE = ("completion_tokens", "output_tokens")
+_ABOUT_GIVEN = ("prompt_tokens_details", "input_tokens_details")
+_ABOUT_MADE = ("completion_tokens_details", "output_tokens_details")
+_CACHED = ("cached_tokens",)
+_CACHED_BESIDE = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens")
+_WRITTEN = ("cache_write_tokens",)
+_THOUGHT = ("reasoning_tokens",)
+_SOUND = ("audio_tokens",)
 
 _MOST = 2**63
 
 
 def usage_of(told: Mapping[str, Any]) -> Usage:
     """The usage that a host tells; what it does not tell stays `None`."""
-    found: dict[str, Any] = {}
-    for name, places in _PLACES.items():
-        numbers = (_number(told, place) for place in places)
-        found[name] = next((number for number in numbers if number is not None), None)
-    whole = _number(told, ("total_tokens",))
-    given, made, thought = (
-        found[name] for name in ("input_tokens", "output_tokens", "reasoning_tokens")
+    whole = [told]
+    about_given = [one for name in _ABOUT_GIVEN if isinstance(one := told.get(name), dict)]
+    about_made = [one for name in _ABOUT_MADE if isinstance(one := told.get(name), dict)]
+    given, made = _number(whole, _GIVEN), _number(whole, _MADE)
+    read = _number(about_given, _CACHED)
+    thought = _number(about_made, _THOUGHT)
+    if thought is None:
+        thought = _number(whole, _THOUGHT)
+    beside = (given or 0) + (made or 0) + (thought or 0)
+    if None not in (given, made) and thought and _number(whole, ("total_tokens",)) == beside:
+        made = (made or 0) + thought  # xAI counts what was thought beside the answer
+    return Usage(
+        input_tokens=given,
+        output_tokens=made,
+        cache_read_tokens=_number(whole, _CACHED_BESIDE) if read is None else read,
+        cache_write_tokens=_number(about_given, _WRITTEN),
+        reasoning_tokens=thought,
+        input_audio_tokens=_number(about_given[:1], _SOUND),
+        output_audio_tokens=_number(about_made[:1], _SOUND),
+        cost=_cost(told.get("cost")),
+        raw=dict(told),
     )
-    if None not in (whole, given, made) and thought and whole == given + made + thought:
-        found["output_tokens"] = made + thought  # xAI counts what was thought beside the answer
-    return Usage(cost=_cost(told.get("cost")), raw=dict(told), **found)
 
 
 def embed_usage_of(told: Mapping[str, Any]) -> Usage:
     """The usage of a request for vectors: all of it is input, and some hosts tell the sum alone."""
     usage = usage_of(told)
     if usage.input_tokens is None:
-        usage = attrs.evolve(usage, input_tokens=_number(told, ("total_tokens",)))
+        usage = attrs.evolve(usage, input_tokens=_number([told], ("total_tokens",)))
     return usage
 
 
-def _number(told: Any, place: tuple[str, ...]) -> int | None:
-    for name in place:
-        told = told.get(name) if isinstance(told, Mapping) else None
-    if isinstance(told, bool) or not isinstance(told, (int, float)) or not 0 <= told < _MOST:
-        return None
-    return int(told)
+def _number(objects: Sequence[Mapping[str, Any]], names: Sequence[str]) -> int | None:
+    """The first number that stands there."""
+    for told in objects:
+        for name in names:
+            number = told.get(name)
+            if number is None or isinstance(number, bool) or not isinstance(number, (int, float)):
+                continue
+            if 0 <= number < _MOST:
+                return int(number)
+    return None
 
 
 def _cost(told: Any) -> Decimal | None:
