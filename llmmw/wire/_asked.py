@@ -18,6 +18,11 @@ Sign: TypeAlias = Callable[[Secret, str, str, Mapping[str, str], bytes], Mapping
 """Headers that prove the key, of it and of method, address, headers and body as they leave."""
 _OF_THE_LINE = frozenset({"content-length", "transfer-encoding", "connection"})
 """What follows from body and line, whatever a user says."""
+_WHOLE = {"connect": 5.0, "read": None, "write": None, "pool": None}
+"""Seconds to connect, as in the vendors' own clients. All other limits are those of policies."""
+_PIECES = {**_WHOLE, "write": 120.0}
+"""Seconds that a host may take for one piece of a body: files have no policy that looks after
+them."""
 
 
 @attrs.frozen
@@ -49,6 +54,11 @@ class Asked:
         if self.body is None:
             return 0 if self.verb in {"POST", "PUT", "PATCH"} else None
         return self.body.size if isinstance(self.body, Body) else len(self.body)
+
+    @property
+    def times(self) -> Mapping[str, float | None]:
+        """What each step may take, as httpx has it."""
+        return _PIECES if isinstance(self.body, Body) else _WHOLE
 
     def address(self, base_url: str) -> str:
         """Where it goes, before its own query: the path stands before that of the base."""

@@ -10,16 +10,9 @@ import httpx
 
 from llmmw.wire._asked import Account, Asked
 from llmmw.wire._body import Sending, Whole
-from llmmw.wire._http1 import STALL
 from llmmw.wire._tape import TAPE
 
 __all__ = ["HttpxLine"]
-
-_TIMEOUT = httpx.Timeout(None, connect=5.0)
-"""Seconds to connect, as in the vendors' own clients. All other limits are those of policies."""
-
-
-_SENDING = httpx.Timeout(None, connect=5.0, write=STALL)
 
 
 class _Signed(httpx.Auth):
@@ -69,7 +62,7 @@ class HttpxLine:
             asked.url(account.base_url),
             content=whole if body is None else body,
             headers=account.told(asked) | length,
-            timeout=_TIMEOUT if body is None else _SENDING,
+            timeout=httpx.Timeout(**asked.times),
         )
         # In place of the generators of httpx, which are left unfinished when it is cancelled.
         if body is not None:

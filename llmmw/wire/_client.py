@@ -20,7 +20,9 @@ __all__ = ["SCRUBBED", "new_client", "tls"]
 @functools.cache
 def tls() -> ssl.SSLContext:
     """One context for all hosts, which trusts what the system trusts."""
-    return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    found = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    found.set_alpn_protocols(["http/1.1"])
+    return found
 
 
 def new_client() -> httpx.AsyncClient:

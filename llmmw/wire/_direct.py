@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import urllib.request
+from importlib.metadata import version
 from typing import Any
 
 import attrs
@@ -12,7 +13,7 @@ from llmmw.wire._asked import Account, Asked, Line
 from llmmw.wire._body import Sending
 from llmmw.wire._by_httpx import HttpxLine
 from llmmw.wire._client import new_client, tls
-from llmmw.wire._http1 import Pool, head_of, target_in, target_of
+from llmmw.wire._http1 import Origin, Pool, Request, head_of, target_in, target_of
 from llmmw.wire._tape import TAPE
 
 __all__ = ["DirectLine", "new_line"]
@@ -41,23 +42,35 @@ class DirectLine:
             if self._other is None:
                 self._other = HttpxLine(new_client())
             return await self._other.send(asked, account, body)
-        if asked.query:
-            target = target_in(asked.url(account.base_url))
-        else:
-            target = target_of(asked.address(account.base_url))
-        whole = asked.body if isinstance(asked.body, bytes) else b""
-        rows = {"host": target.host.decode("ascii"), "accept": "*/*", **account.told(asked)}
-        if asked.size is not None:
-            rows["content-length"] = str(asked.size)
-        rows |= account.hidden(asked.verb, target.url, rows, whole)
-        head = head_of(asked.verb, target.path, [(_named(n), v.encode()) for n, v in rows.items()])
-        return await self._pool.send(target.origin, head, whole if body is None else body)
+        return await self._pool.send(*_outgoing(asked, account, body))
 
     async def aclose(self) -> None:
         """Close all connections."""
         self._pool.close()
         if self._other is not None:
             await self._other.aclose()
+
+
+def _outgoing(asked: Asked, account: Account, body: Sending | None) -> tuple[Origin, Request]:
+    """Made here, so that no frame that waits holds the headers."""
+    if asked.query:
+        target = target_in(asked.url(account.base_url))
+    else:
+        target = target_of(asked.address(account.base_url))
+    whole = asked.body if isinstance(asked.body, bytes) else b""
+    rows = {"host": target.host.decode("ascii"), "accept": "*/*", "user-agent": _us()}
+    rows |= account.told(asked)
+    if asked.size is not None:
+        rows["content-length"] = str(asked.size)
+    rows |= account.hidden(asked.verb, target.url, rows, whole)
+    head = head_of(asked.verb, target.path, [(_named(n), v.encode()) for n, v in rows.items()])
+    return target.origin, Request(head, whole if body is None else body, asked.size, asked.times)
+
+
+@functools.cache
+def _us() -> str:
+    """Hosts behind a guard of the web's refuse who has no name."""
+    return f"llmmw/{version('llmmw')}"
 
 
 @functools.lru_cache(maxsize=256)

@@ -238,10 +238,12 @@ class Http:
                 processed=False,
             )
         except BaseException as error:
-            if not isinstance(error, Exception):
-                error.__traceback__ = None  # cancelled: the frames below hold the headers as well
+            # Cancelled, or what nobody expects: the frames below hold the headers as well.
+            error.__traceback__ = None
+            if body is None or error is not body.error:
+                error.__cause__ = error.__context__ = None
             raise
-        # Raised out here: the frames of httpx hold the headers.
+        # Raised out here: the frames of the line hold the headers.
         raise failure
 
     def _account(self, secret: Secret | None) -> Account:

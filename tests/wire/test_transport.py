@@ -6,6 +6,7 @@ import gzip
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -63,6 +64,8 @@ class Far:
 
 def _is_whole(request: bytes) -> bool:
     head, found, body = request.partition(b"\r\n\r\n")
+    if b"chunked" in head:
+        return body.endswith(b"0\r\n\r\n")
     length = re.search(rb"(?i)content-length: *(\d+)", head)
     return bool(found) and len(body) >= int(length[1] if length else 0)
 
@@ -149,6 +152,21 @@ BAD = {
     "a header with a space in its name": OK + b"X A: b\r\nContent-Length: 0\r\n\r\n",
     "a header without a name": OK + b": b\r\nContent-Length: 0\r\n\r\n",
     "another protocol": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\nhello",
+    "another protocol, without its name": b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
+    + OK
+    + b"\r\n",
+    "an interim answer with a body": b"HTTP/1.1 199 X\r\nContent-Length: 5\r\n\r\nhello"
+    + OK
+    + b"Content-Length: 2\r\n\r\nok",
+    "an interim answer in chunks": b"HTTP/1.1 199 X\r\nTransfer-Encoding: chunked\r\n\r\n"
+    + b"5\r\nhello\r\n0\r\n\r\n"
+    + OK
+    + b"Content-Length: 2\r\n\r\nok",
+    "interim answers without end": b"HTTP/1.1 103 Hints\r\nX: a\r\n\r\n" * 10_000,
+    "chunks in chunks": OK + b"Transfer-Encoding: chunked\r\n" * 2 + b"\r\n0\r\n\r\n",
+    "a status that is none": b"HTTP/1.1 099 OK\r\nContent-Length: 0\r\n\r\n",
+    "extensions of chunks without end": CHUNKED + (b"1;" + b"a" * 2000 + b"\r\nx\r\n") * 100,
+    "trailers without end": CHUNKED + b"0\r\n" + b"X: a\r\n" * 60_000,
     "a head without end": OK + b"X: " + b"a" * 300_000,
     "headers without end": OK + b"X: a\r\n" * 60_000,
 }
@@ -220,3 +238,83 @@ def test_any_bytes_and_cuts_are_read_as_httpx_reads_them_or_refused(
 LAXER = re.compile(rb"HTTP/1\.\d 1\d\d[^\r\n]*(\r\n[^\r\n]+)*\r\n\r\n[\r\n]")
 """Where ours gives an answer and httpx none: empty lines behind an interim answer are skipped. They
 hold nothing, and RFC 9112 (2.2) has servers skip such lines, too."""
+
+
+async def pieces(*given: bytes) -> AsyncIterator[bytes]:
+    for one in given:
+        yield one
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content-Length": "5"}, {"Transfer-Encoding": "chunked"}])
+@pytest.mark.parametrize("make", [ours, theirs])
+async def test_a_body_is_framed_as_its_headers_say(make: Any, headers: dict[str, str]) -> None:
+    """In pieces it is chunked, unless its length is told."""
+    async with far(scripts=[[GOOD["nothing"]]]) as server, make() as client:
+        await client.put(server.url, content=pieces(b"hel", b"", b"lo"), headers=headers)
+        body = server.requests[0].partition(b"\r\n\r\n")[2]
+        assert body == (b"hello" if "Content-Length" in headers else CHUNKS)
+
+
+CHUNKS = b"3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Length": "4"},
+        {"Content-Length": "6"},
+        {"Content-Length": "x"},
+        {"Transfer-Encoding": "gzip"},
+        {"Transfer-Encoding": "chunked"},  # with a length besides, which httpx sets
+        {"X Y": "z"},
+        {"X:": "z"},
+        {"": "z"},
+        {"X": "a\r\nY: b"},
+        {"X": "a\0b"},
+    ],
+)
+async def test_a_request_that_could_be_read_as_another_is_refused(headers: dict[str, str]) -> None:
+    async with far(scripts=[[GOOD["nothing"]]]) as server, ours() as client:
+        with pytest.raises(httpx.LocalProtocolError):
+            await client.put(server.url, content=b"hello", headers=headers)
+        assert server.requests == []
+
+
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "gopher://127.0.0.1/", "127.0.0.1/a"])
+@pytest.mark.parametrize("make", [ours, theirs])
+async def test_what_is_not_http_goes_nowhere(make: Any, url: str) -> None:
+    async with make() as client:
+        with pytest.raises(httpx.UnsupportedProtocol):
+            await client.get(url)
+
+
+async def test_who_says_close_asks_nothing_more_on_that_connection() -> None:
+    async with far(scripts=[[GOOD["nothing"]]] * 2, stays=True) as server, ours() as client:
+        await client.get(server.url, headers={"Connection": "close"})
+        await client.get(server.url)
+        assert server.connections == 2
+
+
+async def test_each_step_has_its_own_bound_and_error() -> None:
+    async def silent(stream: trio.SocketStream) -> None:
+        await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, silent, listeners)
+        place = f"127.0.0.1:{listeners[0].socket.getsockname()[1]}"
+        async with ours() as client:
+            for url, body, step, error in [
+                (f"https://{place}", b"", "connect", httpx.ConnectTimeout),
+                (f"http://{place}", b"x" * 50_000_000, "write", httpx.WriteTimeout),
+                (f"http://{place}", b"", "read", httpx.ReadTimeout),
+            ]:
+                limit = httpx.Timeout(None, **{step: 0.05})
+                with pytest.raises(error):
+                    await client.post(url, content=body, timeout=limit)
+        async with ours(most=1) as client:
+            nursery.start_soon(partial(client.get, f"http://{place}", timeout=None))
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            with pytest.raises(httpx.PoolTimeout):
+                await client.get(f"http://{place}", timeout=httpx.Timeout(None, pool=0.05))
+            nursery.cancel_scope.cancel()

@@ -5,25 +5,28 @@
     _transport   as an `httpx.AsyncBaseTransport`
     _pool        connections that are kept, and who gets one
     _connection  one connection: an exchange at a time
-    _dial        making one: addresses, TLS
+    _dial, _tls  making one: addresses, TLS
+    _request     one request to bytes
     _parse       bytes to one answer
 """
 
 from llmmw.wire._http1._connection import Answer as Answer
-from llmmw.wire._http1._dial import Origin as Origin
-from llmmw.wire._http1._dial import target_in as target_in
-from llmmw.wire._http1._dial import target_of as target_of
-from llmmw.wire._http1._limits import STALL as STALL
+from llmmw.wire._http1._limits import Times as Times
 from llmmw.wire._http1._pool import Pool as Pool
+from llmmw.wire._http1._request import Origin as Origin
+from llmmw.wire._http1._request import Request as Request
+from llmmw.wire._http1._request import head_of as head_of
+from llmmw.wire._http1._request import target_in as target_in
+from llmmw.wire._http1._request import target_of as target_of
 from llmmw.wire._http1._transport import Http1Transport as Http1Transport
-from llmmw.wire._http1._transport import head_of as head_of
 
 __all__ = [
-    "STALL",
     "Answer",
     "Http1Transport",
     "Origin",
     "Pool",
+    "Request",
+    "Times",
     "head_of",
     "target_in",
     "target_of",

@@ -19,8 +19,19 @@ _CHUNK = 16
 """What each piece of a body may have around it."""
 
 
+_SWITCHED = "the host switched to another protocol, which nobody asked for"
+
+
 class Broken(Exception):
     """What came is no answer of HTTP/1.1."""
+
+
+def _why(error: HttpParserError) -> Broken:
+    """What was wrong: for us, or for the parser."""
+    ours = error.__context__
+    return (
+        ours if isinstance(ours, Broken) else Broken(f"the host does not speak HTTP/1.1: {error}")
+    )
 
 
 class Reading:
@@ -78,10 +89,10 @@ class Reading:
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade:
-            raise Broken("the host switched to another protocol, which nobody asked for") from None
+            raise Broken(_SWITCHED) from None
         except HttpParserError as error:
             if not self.complete:
-                raise Broken(f"the host does not speak HTTP/1.1: {error}") from None
+                raise _why(error) from None
             self.spoiled = True
         for piece in self.body:
             self._beside = max(0, self._beside - len(piece) - _CHUNK)
@@ -117,11 +128,11 @@ class Reading:
         self.headers.append((name, value))
         low = name.lower()
         if low == b"transfer-encoding":
-            self._coded = True
-            if value.lower() != b"chunked":
+            if value.lower() != b"chunked" or self._coded:
                 raise Broken(
                     f"the host sends its answer in a form that nobody asked for: {value!r}"
                 )
+            self._coded = True
         elif low == b"content-length":
             self._has_length = True
 
@@ -134,16 +145,24 @@ class Reading:
         self.version = self._parser.get_http_version()
         if self.version not in {"1.0", "1.1"}:
             raise Broken(f"the host speaks HTTP/{self.version}")
-        if 100 <= self.status < 200:
+        if self.status == 101:
+            raise Broken(_SWITCHED)
+        if self.status < 100:
+            raise Broken(f"no answer has the status {self.status:03}")
+        if self.status < 200:
             self._informing = True
             return
         self.head_done = True
         self._beside = 0
-        self.reusable = self._parser.should_keep_alive()
         bodiless = self.status in {204, 304}
         self.until_close = not (bodiless or self._coded or self._has_length)
+        # Some take what is framed in a form that its version or status has not for a body.
+        odd = self._coded and (bodiless or self.version == "1.0")
+        self.reusable = self._parser.should_keep_alive() and not odd
 
     def on_body(self, piece: bytes) -> None:
+        if self._informing:
+            raise Broken("an answer that is still to come has a body already")
         if not self.complete:
             self.body.append(piece)
 

@@ -11,33 +11,42 @@ those are fresh.
 from __future__ import annotations
 
 import ssl
-from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from itertools import count
 
 import attrs
 import httpx
 import trio
 
 from llmmw.wire._http1._connection import Answer, Connection, Unsent
-from llmmw.wire._http1._dial import Origin, dial
+from llmmw.wire._http1._dial import dial
+from llmmw.wire._http1._limits import Times, within
+from llmmw.wire._http1._request import Origin, Request
 
 __all__ = ["Pool"]
+
+_CLOSED = "the client is closed"
+
+
+@attrs.frozen(eq=False)
+class _Turn:
+    """One that waits: where it stands in the queue, and what it has been given."""
+
+    number: int
+    granted: trio.Event = attrs.field(factory=trio.Event)
+    given: list[Connection] = attrs.field(factory=list)
+    """An idle connection; none: there is room for a new one."""
 
 
 @attrs.define(eq=False)
 class _Place:
-    """The connections to one origin."""
+    """The connections to one origin, and who waits for one."""
 
     idle: deque[Connection] = attrs.field(factory=deque)
     count: int = 0
-    """Those that are open, or being made."""
-
-
-@attrs.define(eq=False)
-class _Waiter:
-    origin: Origin
-    event: trio.Event = attrs.field(factory=trio.Event)
-    connection: Connection | None = None
+    """Those that are open, or being made, or may be made."""
+    queue: OrderedDict[_Turn, None] = attrs.field(factory=OrderedDict)
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -46,7 +55,6 @@ class Pool:
 
     Args:
         tls: gives the context of secure ones.
-        connect: seconds that making one may take, with TLS.
         most: how many may be open in all; `None`: any number.
         most_per_host: how many may be open to one host.
         keep: how many idle ones are kept in all.
@@ -54,16 +62,16 @@ class Pool:
     """
 
     tls: Callable[[], ssl.SSLContext]
-    connect: float | None = 5.0
     most: int | None = None
     most_per_host: int | None = None
     keep: int = 1024
     idle: float = 30.0
     _places: dict[Origin, _Place] = attrs.field(factory=dict, init=False, repr=False)
-    _waiters: deque[_Waiter] = attrs.field(factory=deque, init=False, repr=False)
     _open: set[Connection] = attrs.field(factory=set, init=False, repr=False)
-    _making: int = attrs.field(default=0, init=False)
+    _count: int = attrs.field(default=0, init=False)
+    """The sum of those of all places."""
     _idle: int = attrs.field(default=0, init=False)
+    _numbers: count[int] = attrs.field(factory=count, init=False, repr=False)
     _closed: bool = attrs.field(default=False, init=False)
 
     @property
@@ -71,7 +79,7 @@ class Pool:
         """How many connections are open."""
         return len(self._open)
 
-    async def send(self, origin: Origin, head: bytes, body: bytes | AsyncIterator[bytes]) -> Answer:
+    async def send(self, origin: Origin, request: Request) -> Answer:
         """Send a request; its answer, once its head is there.
 
         A connection that turns out to be closed before any byte has left is replaced, once.
@@ -79,161 +87,173 @@ class Pool:
         Raises:
             httpx.TransportError: if there is no connection, or no answer.
         """
-        connection, used = await self._take(origin)
+        connection = await self._take(origin, request.times)
         try:
+            reading = None
             try:
-                reading = await connection.exchange(head, body, used=used)
+                reading = await connection.exchange(request)
             except Unsent:
-                connection.close()
-                self._open.discard(connection)
-                connection = await self._new(origin)
-                reading = await connection.exchange(head, body, used=False)
+                self._shut(connection)
+            if reading is None:
+                connection = await self._new(origin, request.times)
+                reading = await connection.exchange(request)
         except BaseException:
             self._give(connection, False)
             raise
-        return Answer(connection, reading, self._give)
+        return Answer(connection, reading, request.times, self._give)
 
-    async def warm(self, origin: Origin) -> None:
-        """Have an idle connection there, if there is none.
+    async def warm(self, origin: Origin, times: Times) -> None:
+        """Have an idle connection there, if there is none, and room for one.
 
         Raises:
             httpx.ConnectError: if none can be made.
         """
         place = self._place(origin)
-        if not place.idle and self._has_room(place):
-            place.count += 1
-            self._give(await self._made(origin), True)
+        if not place.idle and self._claim(place):
+            self._give(await self._made(origin, times), True)
 
     def close(self) -> None:
-        """Close all connections, and make no more."""
+        """Close all connections, and make no more. Who waits for one gets an error."""
         self._closed = True
-        for connection in list(self._open):
-            connection.close()
-        self._open.clear()
-        self._places.clear()
-        self._idle = 0
+        for place in self._places.values():
+            while place.idle:
+                self._drop(self._popped(place.idle.pop))
+            for turn in place.queue:
+                self._count_in(place)  # until it is told
+                turn.granted.set()
+            place.queue.clear()
+        for connection in list(self._open):  # whoever has one gives it back
+            self._shut(connection)
 
     def _place(self, origin: Origin) -> _Place:
         if self._closed:
-            raise httpx.ConnectError("the client is closed")
+            raise httpx.ConnectError(_CLOSED)
         found = self._places.get(origin)
         if found is None:
             found = self._places[origin] = _Place()
         return found
 
-    async def _take(self, origin: Origin) -> tuple[Connection, bool]:
-        """A connection, and whether it was used before."""
+    async def _take(self, origin: Origin, times: Times) -> Connection:
         place = self._place(origin)
-        while place.idle and not self._waiters:
-            connection = place.idle.pop()
-            self._idle -= 1
-            if not connection.is_dead:
-                return connection, True
-            self._drop(connection)
-        if not self._waiters and self._has_room(place):
-            place.count += 1
-            return await self._made(origin), False
-        return await self._wait(origin)
+        connection = self._alive_one(place)
+        if connection is None and not self._claim(place):
+            connection = await self._wait(place, times)
+        return connection or await self._made(origin, times)
 
-    def _has_room(self, place: _Place) -> bool:
+    def _alive_one(self, place: _Place) -> Connection | None:
+        """The idle connection that was used last."""
+        self._prune(place)
+        while place.idle:
+            connection = self._popped(place.idle.pop)
+            if not connection.is_dead:
+                return connection
+            self._drop(connection)
+        return None
+
+    def _claim(self, place: _Place) -> bool:
+        """Whether there is room for one more; it is counted."""
         if self.most_per_host is not None and place.count >= self.most_per_host:
             return False
-        if self.most is None or len(self._open) + self._making < self.most:
-            return True
-        return self._make_room()
+        if self.most is not None and self._count >= self.most and not self._make_room():
+            return False
+        self._count_in(place)
+        return True
 
     def _make_room(self) -> bool:
         """Close an idle connection of another host, the one that is idle the longest."""
-        oldest = [place.idle[0] for place in self._places.values() if place.idle]
-        if not oldest:
+        places = [place for place in self._places.values() if place.idle]
+        if not places:
             return False
-        connection = min(oldest, key=lambda one: one.idle_since)
-        self._places[connection.origin].idle.popleft()
-        self._idle -= 1
-        self._drop(connection)
+        oldest = min(places, key=lambda place: place.idle[0].idle_since)
+        self._drop(self._popped(oldest.idle.popleft))
         return True
 
-    async def _wait(self, origin: Origin) -> tuple[Connection, bool]:
-        waiter = _Waiter(origin)
-        self._waiters.append(waiter)
+    async def _wait(self, place: _Place, times: Times) -> Connection | None:
+        """A connection, or room for one, when it is there."""
+        turn = _Turn(next(self._numbers))
+        place.queue[turn] = None
         try:
-            await waiter.event.wait()
+            with within(times.get("pool"), httpx.PoolTimeout):
+                await turn.granted.wait()
         except BaseException:
-            if waiter.connection is not None:
-                self._give(waiter.connection, True)
-            elif waiter.event.is_set():
-                self._leave(origin)
+            if not turn.granted.is_set():
+                del place.queue[turn]
+            elif turn.given:
+                self._give(turn.given[0], True)
             else:
-                self._waiters.remove(waiter)
+                self._leave(place)
             raise
-        if waiter.connection is not None:
-            return waiter.connection, True
-        return await self._made(origin), False
+        if turn.given and turn.given[0].is_dead:  # since it was given
+            self._shut(turn.given.pop())
+        return turn.given[0] if turn.given else None
 
-    async def _made(self, origin: Origin) -> Connection:
-        """A new connection; its place was counted."""
+    async def _made(self, origin: Origin, times: Times) -> Connection:
+        """A new connection; it was counted."""
         try:
-            return await self._new(origin)
+            return await self._new(origin, times)
         except BaseException:
-            self._leave(origin)
+            self._leave(self._places[origin])
             raise
 
-    async def _new(self, origin: Origin) -> Connection:
-        self._making += 1
-        try:
-            with trio.move_on_after(self.connect if self.connect is not None else float("inf")):
-                stream = await dial(origin, self.tls)
-                connection = Connection(origin, stream)
-                self._open.add(connection)
-                return connection
-        finally:
-            self._making -= 1
-        raise httpx.ConnectTimeout(f"no connection within {self.connect:g} s")
+    async def _new(self, origin: Origin, times: Times) -> Connection:
+        self._place(origin)  # who waited when all was closed goes no further
+        with within(times.get("connect"), httpx.ConnectTimeout):
+            connection = Connection(origin, *await dial(origin, self.tls))
+        if self._closed:
+            connection.close()
+            raise httpx.ConnectError(_CLOSED)
+        self._open.add(connection)
+        return connection
 
     def _give(self, connection: Connection, reusable: bool) -> None:
         """Take a connection back."""
-        if self._closed or not reusable or connection.is_dead:
+        if self._closed or not reusable:
             self._drop(connection)
-            return
-        place = self._places[connection.origin]
-        for waiter in self._waiters:
-            if waiter.origin == connection.origin:
-                self._waiters.remove(waiter)
-                waiter.connection = connection
-                waiter.event.set()
-                return
-        connection.idle_since = trio.current_time()
-        place.idle.append(connection)
-        self._idle += 1
-        self._prune(place)
-        if self._waiters:
-            self._wake()
+        else:
+            place = self._places[connection.origin]
+            connection.used = True
+            connection.idle_since = trio.current_time()
+            place.idle.append(connection)
+            self._idle += 1
+            self._prune(place)
+        self._wake()
+
+    def _popped(self, pop: Callable[[], Connection]) -> Connection:
+        self._idle -= 1
+        return pop()
 
     def _prune(self, place: _Place) -> None:
         """Let those go that have been idle too long, or are too many."""
         limit = trio.current_time() - self.idle
         while place.idle and (self._idle > self.keep or place.idle[0].idle_since < limit):
-            self._idle -= 1
-            self._drop(place.idle.popleft())
+            self._drop(self._popped(place.idle.popleft))
 
-    def _drop(self, connection: Connection) -> None:
+    def _shut(self, connection: Connection) -> None:
         connection.close()
         self._open.discard(connection)
-        self._leave(connection.origin)
 
-    def _leave(self, origin: Origin) -> None:
-        """A counted place of a connection is free."""
-        place = self._places.get(origin)
-        if place is not None:
-            place.count -= 1
+    def _drop(self, connection: Connection) -> None:
+        self._shut(connection)
+        self._count_in(self._places[connection.origin], -1)
+
+    def _count_in(self, place: _Place, more: int = 1) -> None:
+        place.count += more
+        self._count += more
+
+    def _leave(self, place: _Place) -> None:
+        """Make no connection, though it was counted."""
+        self._count_in(place, -1)
         self._wake()
 
     def _wake(self) -> None:
-        """Let the first go on for whom there is room now."""
-        for waiter in self._waiters:
-            place = self._places[waiter.origin]
-            if self._has_room(place):
-                self._waiters.remove(waiter)
-                place.count += 1
-                waiter.event.set()
+        """Let the first go on who can. There is one at most, since somebody waits only as long as
+        nothing is idle or free that they could have."""
+        waiting = [place for place in self._places.values() if place.queue]
+        for place in sorted(waiting, key=lambda one: next(iter(one.queue)).number):
+            connection = self._alive_one(place)
+            if connection is not None or self._claim(place):
+                turn, _ = place.queue.popitem(last=False)
+                if connection is not None:
+                    turn.given.append(connection)
+                turn.granted.set()
                 return

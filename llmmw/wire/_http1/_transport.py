@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
-import trio
 
 from llmmw.wire._http1._connection import Answer
-from llmmw.wire._http1._dial import target_in
 from llmmw.wire._http1._pool import Pool
+from llmmw.wire._http1._request import Request, head_of, target_in
 
-__all__ = ["Http1Transport", "head_of"]
+__all__ = ["Http1Transport"]
 
 
 class Http1Transport(httpx.AsyncBaseTransport):
@@ -33,8 +30,7 @@ class Http1Transport(httpx.AsyncBaseTransport):
     def __init__(self, *, tls: Callable[[], ssl.SSLContext] | None = None, **pool: Any) -> None:
         from llmmw.wire._client import tls as system
 
-        # httpx has limits of its own for connecting, which stand around each request.
-        self._pool = Pool(tls=tls or system, connect=None, **pool)
+        self._pool = Pool(tls=tls or system, **pool)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request, within the limits of time that it carries.
@@ -44,20 +40,20 @@ class Http1Transport(httpx.AsyncBaseTransport):
         """
         if request.method in {"HEAD", "CONNECT"}:
             raise httpx.UnsupportedProtocol(f"this transport has no {request.method}")
-        limits: Mapping[str, float | None] = request.extensions.get("timeout", {})
         target = target_in(request.url)
         head = head_of(request.method, target.path, request.headers.raw)
-        stream = request.stream
-        assert isinstance(stream, httpx.AsyncByteStream)
-        body = await request.aread() if isinstance(stream, httpx.ByteStream) else aiter(stream)
-        with _within(limits.get("read"), httpx.ReadTimeout):
-            answer = await self._pool.send(target.origin, head, body)
+        outgoing = await _outgoing(request, head)
+        try:
+            answer = await self._pool.send(target.origin, outgoing)
+        finally:
+            if hasattr(outgoing.body, "aclose"):  # a generator, which may not be at its end
+                await outgoing.body.aclose()
         extensions = {"http_version": b"HTTP/" + answer.version.encode()}
         extensions["reason_phrase"] = answer.reason
         return httpx.Response(
             answer.status_code,
             headers=answer.headers.raw,
-            stream=_Stream(answer, limits.get("read")),
+            stream=_Stream(answer),
             extensions=extensions,
         )
 
@@ -66,39 +62,31 @@ class Http1Transport(httpx.AsyncBaseTransport):
         self._pool.close()
 
 
-class _Stream(httpx.AsyncByteStream, AsyncIterator[bytes]):
-    def __init__(self, answer: Answer, limit: float | None) -> None:
-        self._answer, self._limit = answer, limit
+class _Stream(httpx.AsyncByteStream):
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        with _within(self._limit, httpx.ReadTimeout):
-            return await anext(self._answer)
-        raise AssertionError("unreachable")
+        return self._answer
 
     async def aclose(self) -> None:
         await self._answer.aclose()
 
 
-@contextmanager
-def _within(seconds: float | None, error: type[httpx.TimeoutException]) -> Iterator[None]:
-    with trio.move_on_after(math.inf if seconds is None else seconds) as scope:
-        yield
-    if scope.cancelled_caught:
-        raise error(f"nothing came within {seconds:g} s")
-
-
-def head_of(method: str, path: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
-    """The head of a request.
-
-    Raises:
-        httpx.LocalProtocolError: if something in it would end a line.
-    """
-    lines = [b"%b %b HTTP/1.1" % (method.encode(), path)]
-    lines += [b"%b: %b" % one for one in headers]
-    for line in lines:
-        if b"\r" in line or b"\n" in line or b"\0" in line:
-            raise httpx.LocalProtocolError("a header has signs that HTTP lacks")
-    return b"\r\n".join(lines) + b"\r\n\r\n"
+async def _outgoing(request: httpx.Request, head: bytes) -> Request:
+    """A request with its body, which has to be as its headers say."""
+    coding = request.headers.get("transfer-encoding", "").lower()
+    length = request.headers.get("content-length", "" if coding else "0")
+    if coding not in {"", "chunked"} or bool(coding) == length.isdecimal():
+        raise httpx.LocalProtocolError("the headers do not say how long the body is")
+    size = None if coding else int(length)
+    stream = request.stream
+    assert isinstance(stream, httpx.AsyncByteStream)
+    if size is None or not isinstance(stream, httpx.ByteStream):
+        body: bytes | AsyncIterator[bytes] = aiter(stream)
+    else:
+        body = await request.aread()
+        if len(body) != size:
+            raise httpx.LocalProtocolError("the body is not as long as its header says")
+    last = "close" in request.headers.get("connection", "").lower()
+    return Request(head, body, size, request.extensions.get("timeout", {}), last)
