@@ -273,8 +273,9 @@ def _connected(path: Path, *, read_only: bool = False) -> Database:
 
 def _prepare(db: sqlite3.Connection, path: Path, *, read_only: bool) -> None:
     """Check a file, and make of an empty one what it should be."""
-    (application,) = db.execute("PRAGMA application_id").fetchone()
+    # In this order: another process may make them between the two, together.
     (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    (application,) = db.execute("PRAGMA application_id").fetchone()
     if tables and application != _APPLICATION:
         raise StoreError(f"{path} is the database of something else")
     if not read_only:

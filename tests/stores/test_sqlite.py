@@ -1,5 +1,6 @@
 """The store in a file: several processes, damage, and other people's files."""
 
+import functools
 import logging
 import os
 import sqlite3
@@ -18,6 +19,7 @@ from llmmw._store import StoreError, opened
 from llmmw.errors import ConfigError
 from llmmw.stores import SqliteStore
 from llmmw.stores import sqlite as module
+from llmmw.stores._database import open_database
 from llmmw.testing import SimulatedProvider, open_host
 from tests.stores import kill_writers
 
@@ -335,3 +337,22 @@ async def test_a_file_of_configuration_names_stores(path, tmp_path):
 def _written(file, text):
     file.write_text(text)
     return file
+
+
+def test_another_process_may_make_the_file_between_two_looks_at_it(tmp_path, monkeypatch):
+    path, connect, looks = tmp_path / "cache.db", sqlite3.connect, []
+
+    class Slow(sqlite3.Connection):
+        def execute(self, *statement):
+            looks.append(statement)
+            if len(looks) == 2:
+                with monkeypatch.context() as patch:
+                    patch.setattr(sqlite3, "connect", connect)
+                    open_database(path)[0].close()
+            return super().execute(*statement)
+
+    monkeypatch.setattr(sqlite3, "connect", functools.partial(connect, factory=Slow))
+    database, message = open_database(path)
+    database.close()
+    assert message == ""
+    assert len(looks) > 1
