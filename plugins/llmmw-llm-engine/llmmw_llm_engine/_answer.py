@@ -83,7 +83,7 @@ class Completion:
             raise StreamInterrupted("the stream ended before the answer did")
         given, made = (_number(self._raw.get(f"num_{kind}_tokens")) for kind in _KINDS)
         most = _number(self.most)
-        is_cut = None not in (made, most) and made >= most  # type: ignore[operator]
+        is_cut = made is not None and most is not None and made >= most
         usage = Usage(input_tokens=given, output_tokens=made, raw=dict(self._raw))
         return await self.builder.finish(
             Finish("length" if is_cut else "stop"),  # the host has no word for it
