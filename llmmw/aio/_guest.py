@@ -205,8 +205,9 @@ async def guest() -> AsyncIterator[None]:
             response = await client.ask("hi")
 
     Every `aio.Client` that this loop opens within the block is its; those that were opened before
-    go on in the background thread. They work in this loop alone. A call costs less, above all
-    where many are in flight; but whatever blocks in middleware or a provider blocks the loop.
+    go on in the background thread. They work in this loop alone. A call saves the switch to
+    another thread, which is most where few are in flight; but whatever blocks in middleware or a
+    provider blocks the loop.
 
     At its end all calls are cancelled, its clients are closed, and trio has left this thread.
     Leave the block before the loop is closed, as `asyncio.run` has all tasks do: after a crash of
