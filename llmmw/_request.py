@@ -13,7 +13,7 @@ import attrs
 from llmmw._messages import Message, Role, message_of
 from llmmw._output import OutputFormat, output_of, strings
 from llmmw._parts import content_parts
-from llmmw._plain import canonical_key, check_names, copied, value
+from llmmw._plain import canonical_key, check_names, copied, reader, value
 from llmmw._response import Generation
 from llmmw._tools import ServerTool, Tool, ToolNames, tools_of
 from llmmw.errors import BadRequest
@@ -185,6 +185,11 @@ class Generate(Request):
             return any(message.role == "system" for message in self.messages)
         return getattr(self, _ALIASES.get(name, name), None) not in _UNSET
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether no optional parameter is set, but for `prompt`."""
+        return _read_tuning(self) == _UNTUNED
+
     def parameters(self) -> list[str]:
         """The names of the optional parameters that are set."""
         return [name for name in _PARAMETERS if getattr(self, name) not in _UNSET]
@@ -213,6 +218,9 @@ _PARAMETERS = tuple(
     for field in attrs.fields(Generate)
     if field.name not in {"model", "metadata", "extra", "unsupported", "messages"}
 )
+_TUNING = tuple(name for name in _PARAMETERS if name != "prompt")
+_read_tuning = reader(_TUNING)
+_UNTUNED = tuple(getattr(attrs.fields(Generate), name).default for name in _TUNING)
 
 
 def parameter_names() -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from llmmw.plugin import Capabilities, ResponseBuilder, honour
 from llmmw.wire import Http, Losses, Reply, dumps
 from llmmw_openai._answer import Answer
 from llmmw_openai._chat import read_chat
+from llmmw_openai._plain import plain_answer
 from llmmw_openai._prefill import going_on
 from llmmw_openai._preset import Preset
 from llmmw_openai._reading import object_in
@@ -49,6 +50,12 @@ class Chats:
     http: Http = attrs.field(repr=False)
     path: Callable[[str, str], str] = attrs.field(default=_as_it_is, repr=False)
     think_tags: ThinkTags = "no"
+    _names: tuple[str, ...] = attrs.field(init=False, repr=False)
+    """Under which names a request may hold fields for this host."""
+
+    @_names.default
+    def _find_names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((self.preset.host, self.preset.name, self.name)))
 
     async def generate(self, call: Call, request: Generate) -> Response:
         """Ask for a chat, or for a completion if there is a prompt.
@@ -83,7 +90,12 @@ class Chats:
         http = self.http if how is None else how.at(self.http)
         try:
             async with _posted(http, call, path, body, stream=stream) as reply:
-                await read_chat(reply, answer, None if how is None else how.listen(body))
+                if not stream and how is None and answer.think_tags == "no":
+                    plain = await _plain(reply, answer, losses)
+                    if plain is not None:
+                        return plain
+                else:
+                    await read_chat(reply, answer, None if how is None else how.listen(body))
                 return await answer.finish(
                     http=reply.info,
                     request_id=reply.request_id,
@@ -130,11 +142,6 @@ class Chats:
             request_id=reply.request_id,
         )
 
-    @property
-    def _names(self) -> tuple[str, ...]:
-        """Under which names a request may hold fields for this host."""
-        return tuple(dict.fromkeys((self.preset.host, self.preset.name, self.name)))
-
 
 def _as_text(request: Generate, target: str) -> tuple[Generate, tuple[str, ...]]:
     """A prompt as legacy Completions take it, and warnings of what is dropped."""
@@ -148,6 +155,27 @@ def _posted(
 ) -> AbstractAsyncContextManager[Reply]:
     sent = call.attempt.mark_sent
     return http.post(path, dumps(body), stream=stream, sent=lambda: sent(call.ledger))
+
+
+async def _plain(reply: Reply, answer: Answer, losses: Losses) -> Response | None:
+    """The response, if it is one text; else the answer has read it."""
+    if reply.content_type == "text/event-stream":
+        await read_chat(reply, answer)
+        return None
+    told = object_in(reply, await reply.read())
+    builder = answer.builder
+    plain = plain_answer(
+        told,
+        builder.call,
+        model=builder.model,
+        provider=builder.provider,
+        http=reply.info,
+        request_id=reply.request_id,
+        warnings=tuple(losses.warnings),
+    )
+    if plain is None:
+        await answer.take(told, whole=True)
+    return plain
 
 
 def _count(body: Json) -> int:
