@@ -84,6 +84,7 @@ class Http:
     client: Any = attrs.field(default=None, repr=False, converter=_line)
     scrub: Scrubber = attrs.field(factory=Scrubber, init=False, repr=False)
     _own: Line | None = attrs.field(default=None, init=False, repr=False)
+    _asking: Account | None = attrs.field(default=None, init=False, repr=False)
     _users: int = attrs.field(default=0, init=False, repr=False)
 
     @base_url.validator
@@ -249,12 +250,16 @@ class Http:
         raise failure
 
     def _account(self, secret: Secret | None) -> Account:
+        asking = self._asking
+        if asking is not None and asking.secret is secret:
+            return asking
         for one in (secret, *self.headers.values()):
             if isinstance(one, Secret):
                 self.scrub.add(one.reveal())
-        return Account(
+        self._asking = Account(
             self.base_url, self.headers, self.header, self.scheme, self.sign, secret, self.scrub
         )
+        return self._asking
 
     def _unreached(self, error: httpx.TransportError) -> LLMError:
         host = httpx.URL(self.base_url).netloc.decode("ascii", "replace")
