@@ -13,10 +13,11 @@ import hashlib
 import inspect
 import json
 import unicodedata
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache
-from itertools import compress
-from operator import attrgetter, is_not
+from itertools import compress, repeat
+from operator import attrgetter, call, is_not
 from typing import Any, TypeVar, cast
 
 import attrs
@@ -128,8 +129,7 @@ def copied(item: T, **changes: Any) -> T:
     kind: Any = type(item)
     read, writers = _access_to(kind)
     other = object.__new__(kind)
-    for write, given in zip(writers.values(), read(item), strict=True):
-        write(other, given)
+    deque(map(call, writers.values(), repeat(other), read(item)), maxlen=0)  # a loop takes twice
     for name, given in changes.items():
         writers[name](other, given)
     return cast("T", other)

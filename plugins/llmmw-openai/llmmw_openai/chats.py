@@ -16,7 +16,7 @@ from llmmw.wire import Http, Losses, Reply, dumps
 from llmmw_openai._answer import Answer
 from llmmw_openai._chat import read_chat
 from llmmw_openai._plain import plain_answer
-from llmmw_openai._prefill import going_on
+from llmmw_openai._prefill import Echo, going_on
 from llmmw_openai._preset import Preset
 from llmmw_openai._reading import object_in
 from llmmw_openai._request import TEXT_PARAMETERS, body_of
@@ -76,35 +76,29 @@ class Chats:
         stream = call.listener is not None
         losses = Losses(request, self.name, list(warnings))
         body = body_of(request, self.preset, losses, stream=stream, extra=self._names)
-        builder = ResponseBuilder(call, self.name, request.model_name)
-        answer = Answer(
-            builder,
-            self.preset.host,
-            request.logprobs,
-            _count(body),
-            _sound(body),
-            "no" if request.prompt is not None else self.think_tags,
-        )
+        tags = "no" if request.prompt is not None else self.think_tags
         how = going_on(self.preset.prefill, request.model_name, body)
-        path = self.path(api, request.model_name)
         http = self.http if how is None else how.at(self.http)
-        try:
-            async with _posted(http, call, path, body, stream=stream) as reply:
-                if not stream and how is None and answer.think_tags == "no":
-                    plain = await _plain(reply, answer, losses)
-                    if plain is not None:
-                        return plain
-                else:
-                    await read_chat(reply, answer, None if how is None else how.listen(body))
-                return await answer.finish(
-                    http=reply.info,
-                    request_id=reply.request_id,
-                    warnings=tuple(losses.warnings),
-                )
-        except LLMError as error:
-            if error.partial is None and builder.fold.anything:
-                error.partial = builder.fold.response()
-            raise
+        path = self.path(api, request.model_name)
+        async with _posted(http, call, path, body, stream=stream) as reply:
+            told: dict[str, Any] | None = None
+            simple = not stream and how is None and tags == "no"
+            if simple and reply.content_type != "text/event-stream":
+                told = object_in(reply, await reply.read())
+                facts = _facts(reply, losses) | {"provider": self.name}
+                plain = plain_answer(told, call, model=request.model_name, **facts)
+                if plain is not None:
+                    return plain
+            answer = Answer(
+                ResponseBuilder(call, self.name, request.model_name),
+                self.preset.host,
+                request.logprobs,
+                _count(body),
+                _sound(body),
+                tags,
+            )
+            echo = None if how is None else how.listen(body)
+            return await _read(reply, answer, told, echo, losses)
 
     async def together(self, call: Call, together: Together) -> Answers:
         """Ask for completions of several prompts at once.
@@ -157,25 +151,31 @@ def _posted(
     return http.post(path, dumps(body), stream=stream, sent=lambda: sent(call.ledger))
 
 
-async def _plain(reply: Reply, answer: Answer, losses: Losses) -> Response | None:
-    """The response, if it is one text; else the answer has read it."""
-    if reply.content_type == "text/event-stream":
-        await read_chat(reply, answer)
-        return None
-    told = object_in(reply, await reply.read())
+async def _read(
+    reply: Reply,
+    answer: Answer,
+    told: dict[str, Any] | None,
+    echo: Echo | None,
+    losses: Losses,
+) -> Response:
+    """The response to what a host sends, or has told already."""
     builder = answer.builder
-    plain = plain_answer(
-        told,
-        builder.call,
-        model=builder.model,
-        provider=builder.provider,
-        http=reply.info,
-        request_id=reply.request_id,
-        warnings=tuple(losses.warnings),
-    )
-    if plain is None:
-        await answer.take(told, whole=True)
-    return plain
+    try:
+        if told is None:
+            await read_chat(reply, answer, echo)
+        else:
+            await answer.take(told, whole=True)
+        return await answer.finish(**_facts(reply, losses))
+    except LLMError as error:
+        if error.partial is None and builder.fold.anything:
+            error.partial = builder.fold.response()
+        raise
+
+
+def _facts(reply: Reply, losses: Losses) -> dict[str, Any]:
+    """What a response has of the exchange."""
+    warnings = tuple(losses.warnings)
+    return {"http": reply.info, "request_id": reply.request_id, "warnings": warnings}
 
 
 def _count(body: Json) -> int:
