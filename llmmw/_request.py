@@ -98,8 +98,11 @@ class Request:
         return copied(self, model=model)
 
 
+_MESSAGES = frozenset({Message})
+
+
 def _messages(items: Iterable[object]) -> tuple[Message, ...]:
-    if type(items) is tuple and all([type(item) is Message for item in items]):
+    if type(items) is tuple and _MESSAGES.issuperset(map(type, items)):
         return items  # as all that was made before is
     return conversation(items)
 

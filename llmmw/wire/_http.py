@@ -7,7 +7,7 @@ errors; those of httpx are dropped with their frames, since these hold the heade
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -171,7 +171,7 @@ class Http:
     def _exchange(
         self, asked: Asked, sent: Callable[[], None] | None = None
     ) -> AbstractAsyncContextManager[Reply]:
-        return _Exchange(self, asked, sent)
+        return _Exchange(self._begin, asked, sent)
 
     async def _begin(self, asked: Asked, sent: Callable[[], None] | None) -> Reply:
         """The answer to a request, when its head has come with a status of success."""
@@ -275,13 +275,18 @@ class _Exchange(AbstractAsyncContextManager[Reply]):
     """A request, and its answer as long as that is read. No generator, since that of each call
     would cost more than all else that happens here."""
 
-    __slots__ = ("_asked", "_http", "_reply", "_sent")
+    __slots__ = ("_asked", "_begin", "_reply", "_sent")
 
-    def __init__(self, http: Http, asked: Asked, sent: Callable[[], None] | None) -> None:
-        self._http, self._asked, self._sent = http, asked, sent
+    def __init__(
+        self,
+        begin: Callable[[Asked, Callable[[], None] | None], Awaitable[Reply]],
+        asked: Asked,
+        sent: Callable[[], None] | None,
+    ) -> None:
+        self._begin, self._asked, self._sent = begin, asked, sent
 
     async def __aenter__(self) -> Reply:
-        self._reply = await self._http._begin(self._asked, self._sent)
+        self._reply = await self._begin(self._asked, self._sent)
         return self._reply
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
