@@ -3,7 +3,7 @@
 The map. Imports run downward only; `pyproject.toml` has it as a contract that the tests check.
 
     faces      cli | testing               how people hold it
-    bridges    sync | aio, _bridge         for plain and for asyncio programs
+    bridges    sync | aio, _bridge, _feed  for plain and for asyncio programs
     session    _session                    the client: its core, and running flows
     above      flow | sim                  lazy values; a simulated provider, simulated worlds
     client     _client, _verbs, _client_map, _arguments, _stream, _map, _journal,
@@ -11,7 +11,8 @@ The map. Imports run downward only; `pyproject.toml` has it as a contract that t
     config     _config                     files, accounts, what is doubtful about a stack
     plugins    plugin, _plugins, _own, _hookspecs             find, load, list; the authors' door
     policies   policies | stores | wire    one idea a file; the kit of providers over HTTP
-    engines    _portal | _plan | _flight   the thread bridge; which attempt is next; shared flights
+    engines    _portal_thread, _portal | _plan | _flight
+                                           the way into trio; which attempt is next; shared flights
     attempts   _history, _attempts, _resume, _budget   what policies see; one attempt; its cost
                _mailbox                    what goes between two threads
     chain      _provider, _administration, _chain, _gate, _listen, _map_text, _forced_tool, _edits,

@@ -6,10 +6,8 @@ A face adds how its callers wait: on a queue of their own that the portal's thre
 from __future__ import annotations
 
 import copy
-import math
-import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Sized
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self, TypeAlias, TypeVar
@@ -23,9 +21,10 @@ from llmmw._capabilities import Capabilities
 from llmmw._chain import Layer, Middleware
 from llmmw._config._file import Config, client_arguments
 from llmmw._deltas import Delta, Fold
+from llmmw._feed import Feed
 from llmmw._instrument import Instrument
 from llmmw._mailbox import Ended
-from llmmw._map import Progress, check_many
+from llmmw._map import Progress
 from llmmw._plugins import Plugins
 from llmmw._portal import Lifetime, Portal, Work
 from llmmw._prices import GivenPrices
@@ -33,10 +32,9 @@ from llmmw._provider import Provider
 from llmmw._response import Generation
 from llmmw._secret import guarded
 from llmmw._session import Client
-from llmmw._tasks import unstopped
 from llmmw.errors import ProtocolError
 
-__all__ = ["Bridge", "Feed", "Heard", "Inbox", "Reading", "Tell", "listener_through"]
+__all__ = ["Bridge", "Heard", "Inbox", "Reading", "Tell", "listener_through"]
 
 T = TypeVar("T")
 Tell: TypeAlias = Callable[[object], None]
@@ -137,12 +135,20 @@ class Bridge:
         home = self._home
         if home is None or not self._owner:
             return None
-        if home.portal.thread is not threading.current_thread():
-            self._home = None  # else it is refused
+        if not home.portal.closed:
+            home.portal.check_caller()  # before it counts as closed
+        self._home = None
         return None if home.portal.closed else home
 
     def _work(self, do: Callable[[Tell], Awaitable[T]], put: Callable[[object], object]) -> Work[T]:
         return Work(self._opened(), do, put)
+
+    def _asking(
+        self, heard: bool, prompt: object, given: dict[str, Any], tell: Tell
+    ) -> Awaitable[Generation]:
+        """One call. It is given as a partial function: a closure is thrice as many objects, and
+        with many in flight the collector of garbage goes through all of them, often."""
+        return self._trio.ask(prompt, listener=listener_through(tell) if heard else None, **given)
 
     def _streaming(self, put: Tell, prompt: object, **given: Any) -> Work[Generation]:
         """Tells that it has begun, then the deltas of an answer."""
@@ -216,13 +222,15 @@ class Inbox:
     __slots__ = ("_messages", "ended")
 
     def __init__(self) -> None:
-        self._messages: deque[Any] = deque()
+        self._messages: deque[Any] | None = None  # few works tell more than their end
         self.ended: Ended[Any] | None = None
         """The last message. It is given again and again."""
 
     def _add(self, message: object) -> None:
         if isinstance(message, Ended):
             self.ended = message
+        elif self._messages is None:
+            self._messages = deque((message,))
         else:
             self._messages.append(message)
 
@@ -238,8 +246,10 @@ class Inbox:
             IndexError: if none has come.
         """
         ended = self.ended  # looked at first: all others were added before it
-        if ended is None or self._messages:
+        if self._messages:
             return self._messages.popleft()
+        if ended is None:
+            raise IndexError("no message has come")
         return ended
 
 
@@ -285,66 +295,3 @@ class Reading:
         self._take_waiting()
         whole = self._ended.value if self._ended is not None else None
         return whole or self._fold.response()
-
-
-class Feed:
-    """The input of a map on its way into trio, read where the map is used.
-
-    An input is wanted whenever trio's own map would take one: as long as a worker is free and the
-    answers that were not taken yet are few.
-    """
-
-    def __init__(self, portal: Portal, requests: object, concurrency: int) -> None:
-        check_many(requests)
-        self._portal = portal
-        self._total = len(requests) if isinstance(requests, Sized) else None
-        self._concurrency = concurrency
-        self._fed = self._done = 0
-        self.taken: int = 0
-        """How many answers the user has taken."""
-        self.exhausted: bool = False
-        self._send, self._receive = trio.open_memory_channel[object](math.inf)
-        self._error: BaseException | None = None
-
-    @property
-    def wanted(self) -> bool:
-        """Whether another input may be read now."""
-        return (
-            not self.exhausted
-            and self._fed - self._done < self._concurrency
-            and self._fed - self.taken < 4 * self._concurrency
-        )
-
-    # Posted first, then noted: an interrupt in between must not leave the map waiting for it.
-
-    def put(self, item: object) -> None:
-        """Another input."""
-        self._portal.post(self._send.send_nowait, item)
-        self._fed += 1
-
-    def end(self, error: BaseException | None = None) -> None:
-        """There are no more, or reading them failed."""
-        if not self.exhausted:
-            self._portal.post(self._end, None if error is None else unstopped(error))
-            self.exhausted = True
-
-    def count(self, progress: Progress) -> Progress:
-        """Note how many have been answered; the same, with the length of the input. In the
-        portal's thread, so that none goes uncounted when the reader is interrupted."""
-        self._done = progress.done
-        return attrs.evolve(progress, total=self._total)
-
-    def _end(self, error: BaseException | None) -> None:
-        self._error = error
-        self._send.close()
-
-    def __aiter__(self) -> Feed:
-        return self
-
-    async def __anext__(self) -> object:
-        try:
-            return await self._receive.receive()
-        except trio.EndOfChannel:
-            if self._error is None:
-                raise StopAsyncIteration from None
-        raise self._error

@@ -182,6 +182,10 @@ class Hedging(Proposer, Protocol):
     def cancel_after(self) -> int:
         """How many deltas the winner must have passed before the others are cancelled."""
 
+    @property
+    def warm(self) -> bool:
+        """Whether a connection for the next is made ahead."""
+
     def due(self, history: History) -> float:
         """When it may want to start one, as far as is known; infinite is never."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TypeGuard
 
 import attrs
@@ -127,6 +128,14 @@ class Plan:
     def due(self, history: History) -> float:
         """When the next attempt beside those that go on may be wanted; infinite is never."""
         return min(hedge.due(history) for hedge in self.hedges)
+
+    def warm(self, call: Call, history: History) -> None:
+        """Have a connection made to where the next attempt beside those that go on would be."""
+        eager = [hedge for hedge in self.hedges if hedge.warm]
+        if eager and call.host is not None:
+            with suppress(Exception):  # what is wrong shows when it is asked
+                for start in self._proposals(eager, history, trio.current_time()):
+                    call.host.warm(start.target)
 
     def _proposals(
         self, policies: Sequence[Proposer], history: History, now: float
@@ -258,6 +267,7 @@ class _Race:
         """An attempt has left, so it is known when to look again."""
         if self.hedging and self.winner is None:
             self.timer.deadline = self.plan.due(self.history)
+            self.plan.warm(self.call, self.history)
 
     def _wake(self) -> None:
         if self.news is not None:

@@ -1,7 +1,9 @@
-"""The thread that runs trio for plain and asyncio programs, and the way into it and back.
+"""Where trio runs for plain and asyncio programs, and the way into it and back.
 
-There is one in a process; the first work starts it, and it is stopped when the interpreter exits.
-Nothing waits in that thread for a caller, so callers can't hinder each other.
+There is one thread for it in a process; the first work starts it, and it is stopped when the
+interpreter exits. Nothing waits in that thread for a caller, so callers can't hinder each other.
+(A guest in an asyncio loop, `llmmw.aio.guest`, is another place; the way is the same there, but
+that no thread is left.)
 
     the caller's thread                     the portal's thread
     work.start()  ───────  mailbox ───────>  a task in the nursery of the work's home
@@ -12,29 +14,25 @@ Nothing waits in that thread for a caller, so callers can't hinder each other.
 
 from __future__ import annotations
 
-import atexit
 import contextvars
-import os
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, suppress
-from typing import Any, Generic, Protocol, TypeVar
+from contextlib import AbstractAsyncContextManager
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import trio
 
-from llmmw._mailbox import Ended, Mailbox
+from llmmw._mailbox import Ended
 from llmmw._tasks import open_nursery, unstopped
 
-__all__ = ["PATIENCE", "Lifetime", "Portal", "Work", "current_portal"]
+__all__ = ["PATIENCE", "Lifetime", "Portal", "Work"]
 
 T = TypeVar("T")
 
 PATIENCE = 5.0
 """Seconds that an interrupted caller, or the interpreter's exit, waits for cancelled work; the
 clean-up of a provider has 2."""
-
-_EXITING = "the interpreter is exiting"
-_FORKED = "it was opened before the process forked: open a new client in the child"
 
 
 class _Home(Protocol):
@@ -44,8 +42,11 @@ class _Home(Protocol):
     nursery: trio.Nursery | None
 
 
-class Portal(trio.abc.Instrument):
-    """A thread that runs trio until it is stopped."""
+class Portal(ABC):
+    """Where trio runs until it is stopped, and takes work."""
+
+    hops: ClassVar[bool] = True
+    """Whether what is posted is called in another thread, and later."""
 
     def __init__(self) -> None:
         self.portal: Portal = self
@@ -55,73 +56,44 @@ class Portal(trio.abc.Instrument):
         self.works: set[Work[Any]] = set()
         self.opening: threading.Lock = threading.Lock()
         """Held while it is noted that a client is open: two threads may try."""
-        self._token: trio.lowlevel.TrioToken | None = None
-        self._later: list[Callable[[], object]] = []
-        self._mailbox = Mailbox(self._wake)
-        # A daemon, since others are joined before the exit handlers run, which stop this one.
-        self.thread: threading.Thread = threading.Thread(
-            target=self._run, name="llmmw portal", daemon=True
-        )
 
-    def post(self, function: Callable[..., object], *arguments: Any) -> None:
-        """Have `function` called in the thread, soon; never if the portal is closed."""
-        if not self.closed:
-            self._mailbox.post(function, *arguments)
+    @abstractmethod
+    def check_caller(self) -> None:
+        """Look whether the caller can wait for work here.
 
-    def _wake(self, empty: Callable[[], None]) -> None:
-        # Before there is a token, the thread has not yet looked into the mailbox.
-        if self._token is not None:
-            # If the run is over, `closed` is set, and who started the work looks at that.
-            with suppress(trio.RunFinishedError):
-                self._token.run_sync_soon(empty)
-
-    def stop(self, why: str) -> None:
-        """Cancel everything, and let the thread end."""
-        self.closed = self.closed or why  # first, since whoever is ended by it is told why
-        self._mailbox.post(self._stop)
-
-    def _stop(self) -> None:
-        if self.nursery is not None:
-            self.nursery.cancel_scope.cancel()
-
-    def _run(self) -> None:
-        try:
-            trio.run(self._live, instruments=[self])
-        finally:
-            self.closed = self.closed or "the thread of llmmw has crashed"
-            try:
-                self._mailbox.empty()  # nothing begins any more, and whoever waits is told so
-            finally:
-                self.end_all()
-                self.before_io_wait(0.0)
-
-    def after_pass(self, wake: Callable[[], object]) -> None:
-        """Wake somebody, when all tasks that can run have run; in other threads at once.
-
-        Who is woken before that takes the interpreter away after the first of many answers.
+        Raises:
+            RuntimeError: if that would wait for itself.
         """
-        if self.thread is threading.current_thread():
-            self._later.append(wake)
-        else:
-            wake()
 
-    def before_io_wait(self, timeout: float) -> None:
-        """Part of trio's instruments: all tasks have run."""
-        if self._later:
-            later, self._later = self._later, []
-            for wake in later:
-                with suppress(RuntimeError):  # a loop has closed: nobody waits there
-                    wake()
+    @abstractmethod
+    def post(self, function: Callable[..., object], *arguments: Any) -> None:
+        """Have `function` called where trio runs, soon; never if the portal is closed."""
 
-    async def _live(self) -> None:
+    @abstractmethod
+    def way_back(self, soon: Callable[[Callable[[], None]], object]) -> Callable[..., object]:
+        """What has a function called in an asyncio loop, with its arguments.
+
+        Args:
+            soon: has that loop call a function; safe in every thread.
+        """
+
+    async def live(self) -> None:
+        """Take work until it is stopped: what trio runs."""
         async with open_nursery() as nursery:
             self.nursery = nursery
             try:
-                self._token = trio.lowlevel.current_trio_token()
-                self._mailbox.empty()
-                await trio.sleep_forever()
+                await self.wait_stopped()
             finally:
                 self.nursery = None
+
+    async def wait_stopped(self) -> None:
+        """Wait until it is cancelled."""
+        await trio.sleep_forever()
+
+    def cancel_all(self) -> None:
+        """Cancel everything; only where trio runs."""
+        if self.nursery is not None:
+            self.nursery.cancel_scope.cancel()
 
     def end_all(self) -> None:
         """Tell everybody who still waits that nothing will come."""
@@ -134,7 +106,7 @@ class Portal(trio.abc.Instrument):
 
 
 class Work(Generic[T]):
-    """An async function that runs in the portal's thread, in a copy of the maker's context.
+    """An async function that runs in a portal, in a copy of the maker's context.
 
     Args:
         home: in whose nursery it runs.
@@ -143,7 +115,7 @@ class Work(Generic[T]):
             gone; the work is cancelled then.
 
     Raises:
-        RuntimeError: in the portal's own thread, which would wait for itself.
+        RuntimeError: where it could not be waited for.
     """
 
     __slots__ = ("_context", "_do", "_home", "_put", "_scope", "_started", "ended")
@@ -154,18 +126,14 @@ class Work(Generic[T]):
         do: Callable[[Callable[[object], None]], Awaitable[T]],
         put: Callable[[object], object],
     ) -> None:
-        if home.portal.thread is threading.current_thread():
-            raise RuntimeError(
-                "llmmw.sync was called in the thread that would answer it, by middleware, a "
-                "provider or an instrument: await the trio client there, or use another thread"
-            )
+        home.portal.check_caller()
         self.ended: bool = False
         self._started = False
         self._home = home
         self._do = do
         self._put = put
         self._scope = trio.CancelScope()
-        self._context = contextvars.copy_context()
+        self._context = contextvars.copy_context() if home.portal.hops else None
 
     def start(self) -> None:
         """Begin soon, if it was not done before. `Ended` will be told in any case."""
@@ -204,10 +172,14 @@ class Work(Generic[T]):
             self.end(Ended(error=self._home.portal.error()))
         else:
             self._home.portal.works.add(self)
-            self._context.run(nursery.start_soon, self._run)
+            start_soon = nursery.start_soon
+            if self._context is None:  # it is the maker's own, of which the new task has a copy
+                start_soon(self._run)
+            else:
+                self._context.run(start_soon, self._run)
 
     async def _run(self) -> None:
-        ended: Ended[T] = Ended(error=RuntimeError("it was cancelled by its caller"))
+        ended: Ended[T] | None = None
         try:
             with self._scope:
                 ended = Ended(await self._do(self.tell))
@@ -217,7 +189,7 @@ class Work(Generic[T]):
         except BaseException as error:  # whatever it is, it is the caller's
             ended = Ended(error=unstopped(error))
         finally:
-            self.end(ended)
+            self.end(ended or Ended(error=RuntimeError("it was cancelled by its caller")))
             del ended  # a traceback in it holds this frame
 
 
@@ -255,52 +227,3 @@ class Lifetime:
         self.begin_closing()
         with trio.CancelScope(shield=True):  # it ends in any case, and soon
             await self._left.wait()
-
-
-_lock = threading.Lock()
-_portal: Portal | None = None
-_exiting = False
-
-
-def current_portal() -> Portal:
-    """The portal of this process, started if need be.
-
-    Raises:
-        RuntimeError: if the interpreter is exiting.
-    """
-    global _portal
-    with _lock:
-        if _portal is None or _portal.closed:
-            if _exiting:
-                raise RuntimeError(f"no client can be opened: {_EXITING}")
-            portal = Portal()
-            try:
-                atexit.register(_exit)
-                portal.thread.start()
-                _portal = portal
-            except BaseException:  # interrupted: nobody would know of the thread
-                portal.stop("its start was interrupted")
-                raise
-        return _portal
-
-
-def _exit() -> None:
-    global _exiting
-    _exiting = True
-    if _portal is not None:
-        _portal.stop(_EXITING)
-        _portal.thread.join(PATIENCE)
-
-
-def _after_fork_in_child() -> None:
-    # The thread stayed in the parent, which goes on with what the portal held.
-    global _portal, _lock
-    _lock = threading.Lock()
-    portal, _portal = _portal, None
-    if portal is not None:
-        portal.closed = _FORKED
-        portal.end_all()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

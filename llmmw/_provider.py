@@ -66,6 +66,10 @@ class Provider:
         """
         yield
 
+    async def warm(self) -> None:
+        """Have a connection ready for the next call; asked of an open provider, ahead of a call
+        that may not come. It sends nothing, and what it raises is dropped. Default: nothing."""
+
     async def __call__(self, call: Call) -> Response:
         """Answer a call: tell deltas to `call.listener` if there is one, return the response.
 

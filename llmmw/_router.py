@@ -69,6 +69,7 @@ class Router:
     abilities: Abilities = attrs.field(factory=Abilities)
     _opened: dict[str, _Open] = attrs.field(factory=dict, init=False)
     _made: dict[str, Provider] = attrs.field(factory=dict, init=False)
+    _warming: dict[str, Task[None]] = attrs.field(factory=dict, init=False)
     _able: dict[str, Capabilities] = attrs.field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -76,6 +77,7 @@ class Router:
         self.host.able = self.able
         self.host.objection = self.objection
         self.host.provider = self.provider
+        self.host.warm = self.warm
         self.host.ask = self
 
     async def __call__(self, call: Call) -> Response:
@@ -116,6 +118,18 @@ class Router:
         """The provider of a target, open. Raises as a call of it would."""
         name, colon, _ = target.partition(":")
         return (await self._open(name, colon, target)).provider
+
+    def warm(self, target: str) -> None:
+        """Have a connection to a target made in the background, one at a time for each provider.
+        What goes wrong shows when it is asked."""
+
+        async def run() -> None:
+            await (await self.provider(target)).warm()
+
+        name = target.partition(":")[0]
+        task = self._warming.get(name)
+        if task is None or task.ended.is_set():
+            self._warming[name] = self.host.start(run)
 
     def able(self, target: str) -> Capabilities:
         """What a target can do, asked once. Raises as a call of it would."""

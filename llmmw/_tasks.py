@@ -157,6 +157,8 @@ class Host:
     """The provider of a target, open; with a client."""
     ask: Callable[[Any], Awaitable[Any]] = _no_provider
     """What answers calls where all policies end; with a client."""
+    warm: Callable[[str], None] = lambda target: None
+    """Has a connection to a target made in the background; with a client."""
     shut_stores: dict[str, Any] = attrs.field(factory=dict, repr=False)
     """Stores that could not be opened, and when that is tried anew."""
     hear: Instrument | None = attrs.field(init=False)

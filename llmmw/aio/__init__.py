@@ -16,7 +16,8 @@ from llmmw.aio._client import Client as Client
 from llmmw.aio._flows import FlowStream as FlowStream
 from llmmw.aio._flows import NodeStream as NodeStream
 from llmmw.aio._flows import Reader as Reader
+from llmmw.aio._guest import guest as guest
 from llmmw.aio._reading import Items as Items
 from llmmw.aio._reading import Stream as Stream
 
-__all__ = ["Client", "FlowStream", "Items", "NodeStream", "Reader", "Stream"]
+__all__ = ["Client", "FlowStream", "Items", "NodeStream", "Reader", "Stream", "guest"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import (
     AsyncIterable,
     AsyncIterator,
     Awaitable,
     Callable,
+    Coroutine,
     Iterable,
     Sequence,
 )
@@ -16,20 +18,31 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from llmmw._bridge import Feed, Tell, listener_through
+import trio
+
+from llmmw._bridge import Tell
 from llmmw._call import Listener, OnInterrupt
+from llmmw._feed import Feed
 from llmmw._journal import Journal
-from llmmw._mailbox import Mailbox
 from llmmw._map import Progress
-from llmmw._portal import Portal, Work, current_portal
+from llmmw._portal import Portal, Work
 from llmmw._response import Detokenized, Embeddings, Generation, Scores, TokenCount, Tokens
 from llmmw.aio._flows import Flowing
+from llmmw.aio._guest import portal_here
 from llmmw.aio._reading import Hearing, Items, Queue, Stream, feeding, running
 from llmmw.aio._verbs import Batches, Files, FineTunes, Models
 
 __all__ = ["Client"]
 
 T = TypeVar("T")
+
+
+class _Here(threading.local):
+    kept: tuple[asyncio.AbstractEventLoop, Portal, Callable[..., object]] | None = None
+    """One way back for all calls of a loop, so that many answers wake it once."""
+
+
+_here = _Here()
 
 
 class Client(Flowing):
@@ -43,18 +56,16 @@ class Client(Flowing):
     on. A process that was forked must open a client of its own.
     """
 
-    _kept: tuple[asyncio.AbstractEventLoop, Portal, Mailbox] | None = None
-    """One mailbox for the calls of a loop, so that many answers wake it once."""
-
     def _queue(self, portal: Portal) -> Queue:
+        if trio.lowlevel.in_trio_task():
+            raise RuntimeError(
+                "llmmw.aio was called in a task of trio, by middleware, a provider or an "
+                "instrument: await the trio client there"
+            )
         loop = asyncio.get_running_loop()
-        kept = self._kept
+        kept = _here.kept
         if kept is None or kept[0] is not loop or kept[1] is not portal:
-
-            def wake(empty: Callable[[], None]) -> None:
-                portal.after_pass(partial(loop.call_soon_threadsafe, empty))
-
-            kept = self._kept = loop, portal, Mailbox(wake)
+            kept = _here.kept = loop, portal, portal.way_back(loop.call_soon_threadsafe)
         return Queue(loop, kept[2])
 
     async def open(self) -> Self:
@@ -63,7 +74,7 @@ class Client(Flowing):
         Raises:
             RuntimeError: if it is open already, or the interpreter is exiting.
         """
-        portal = current_portal()
+        portal = portal_here()
         queue = self._queue(portal)
         work = self._opening(portal, queue.put)
         try:
@@ -78,7 +89,7 @@ class Client(Flowing):
         home = self._closing()
         if home is not None:
             queue = self._queue(home.portal)
-            (await queue.finish(Work(home.portal, lambda tell: home.close(), queue.put))).result()
+            await queue.finish(Work(home.portal, lambda tell: home.close(), queue.put))
 
     async def __aenter__(self) -> Self:
         return await self.open()
@@ -86,15 +97,13 @@ class Client(Flowing):
     async def __aexit__(self, *error: object) -> None:
         await self.aclose()
 
-    async def _answer(
+    def _answer(
         self, do: Callable[[Tell], Awaitable[T]], listener: Listener | None = None
-    ) -> T:
-        queue = self._queue(self._opened().portal)
-        work = self._work(do, queue.put)
-        hear = None
-        if listener is not None:
-            hear = Hearing(queue, listener, self._opened().portal.post)
-        return (await queue.finish(work, hear)).result()
+    ) -> Coroutine[Any, Any, T]:
+        portal = self._opened().portal
+        queue = self._queue(portal)
+        hear = None if listener is None else Hearing(queue, listener, portal.post)
+        return queue.finish(self._work(do, queue.put), hear)
 
     async def _do(
         self, do: Callable[[Tell], Awaitable[T]], hear: Callable[[Any], object] | None = None
@@ -104,7 +113,7 @@ class Client(Flowing):
                 hear(message)
 
         queue = self._queue(self._opened().portal)
-        return (await queue.finish(self._work(do, queue.put), told)).result()
+        return await queue.finish(self._work(do, queue.put), told)
 
     async def ask(
         self,
@@ -122,19 +131,15 @@ class Client(Flowing):
 
         The listener is an async function and is awaited in this task.
         """
-
-        async def do(tell: Tell) -> Generation:
-            return await self._trio.ask(
-                prompt,
-                model=model,
-                timeout=timeout,
-                listener=None if listener is None else listener_through(tell),
-                on_interrupt=on_interrupt,
-                tenant=tenant,
-                sample=sample,
-                **parameters,
-            )
-
+        given = {
+            "model": model,
+            "timeout": timeout,
+            "on_interrupt": on_interrupt,
+            "tenant": tenant,
+            "sample": sample,
+            **parameters,
+        }
+        do = partial(self._asking, listener is not None, prompt, given)
         return await self._answer(do, listener)
 
     @asynccontextmanager

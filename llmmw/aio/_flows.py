@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Generic, Literal, TypeVar, overload
 
@@ -152,7 +152,7 @@ class Flowing(Bridge):
         """Where a task waits."""
 
     @abstractmethod
-    async def _answer(self, do: Callable[[Tell], Awaitable[T]]) -> T:
+    def _answer(self, do: Callable[[Tell], Awaitable[T]]) -> Coroutine[Any, Any, T]:
         """What a work gives."""
 
     @abstractmethod

@@ -7,17 +7,18 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, I
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
-from llmmw._bridge import Feed, Heard, Inbox, Reading
+from llmmw._bridge import Heard, Inbox, Reading
 from llmmw._call import Listener
 from llmmw._deltas import Delta
-from llmmw._mailbox import Ended, Mailbox
+from llmmw._feed import Feed
+from llmmw._mailbox import Ended
 from llmmw._map import Item, Progress
 from llmmw._portal import Work
 from llmmw._response import Generation
 from llmmw._stream import TextPieces
 from llmmw._tasks import unstopped
 
-__all__ = ["Hearing", "Items", "Queue", "Stream", "feeding", "running"]
+__all__ = ["Hearing", "Items", "Queue", "Stream", "feeding", "patiently", "running"]
 
 T = TypeVar("T")
 _CLEAN_UP = 2.0
@@ -26,35 +27,44 @@ _CLEAN_UP = 2.0
 class Queue(Inbox):
     """Where a task waits for what a work tells."""
 
-    __slots__ = ("_loop", "_mailbox", "_waiters", "arrive")
+    __slots__ = ("_loop", "_post", "_waiters", "arrive")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, mailbox: Mailbox) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, post: Callable[..., object]) -> None:
         super().__init__()
         self._loop = loop
-        self._mailbox = mailbox
-        self._waiters: list[asyncio.Future[None]] = []
+        self._post = post
+        self._waiters: tuple[asyncio.Future[None], ...] = ()
         # Its own method is not kept in it, since what was told last would then stay until the
         # garbage is collected.
         self.arrive: Callable[[Any], object] | None = None
         """Called in the loop with each message as it comes; default: it is put."""
 
     def put(self, message: object) -> None:
-        """Tell a message, from another thread.
+        """Tell a message, from where the work runs.
 
         Raises:
             RuntimeError: if the loop is closed.
         """
         if self._loop.is_closed():
             raise RuntimeError("the event loop is closed")
-        self._mailbox.post(self.arrive or self.put_nowait, message)
+        self._post(self.arrive or self.put_nowait, message)
 
     def put_nowait(self, message: object) -> None:
         """Put a message that has arrived."""
         self._add(message)
-        waiters, self._waiters = self._waiters, []
+        waiters, self._waiters = self._waiters, ()
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
+
+    def _arrival(self) -> asyncio.Future[None]:
+        """Something to wait on until a message comes."""
+        waiter = self._loop.create_future()
+        if self._waiters:  # several tasks wait, or some were cancelled
+            self._waiters = (*(one for one in self._waiters if not one.done()), waiter)
+        else:
+            self._waiters = (waiter,)
+        return waiter
 
     async def get(self) -> Any:
         """The next message; the last one, `Ended`, again and again.
@@ -64,13 +74,7 @@ class Queue(Inbox):
         if not self.is_empty:
             await asyncio.sleep(0)
         while self.is_empty:
-            waiter = self._loop.create_future()
-            self._waiters.append(waiter)
-            try:
-                await waiter
-            except asyncio.CancelledError:
-                self._waiters = [one for one in self._waiters if one is not waiter]
-                raise
+            await self._arrival()
         return self.get_nowait()
 
     async def begin(self, work: Work[Any]) -> None:
@@ -90,17 +94,30 @@ class Queue(Inbox):
 
     async def finish(
         self, work: Work[T], hear: Callable[[Any], Awaitable[None]] | None = None
-    ) -> Ended[T]:
-        """Start a work and wait for its end; cancelled, cancel it."""
+    ) -> T:
+        """Start a work and wait for what it gives; cancelled, cancel it.
+
+        Raises:
+            Exception: what it ended with.
+        """
         try:
             work.start()
-            while not isinstance(message := await self.get(), Ended):
-                if hear is not None:
+            if hear is None:  # `get` without its frame: most works tell their end alone
+                if self.ended is not None:
+                    await asyncio.sleep(0)
+                while (ended := self.ended) is None:
+                    await self._arrival()
+            else:
+                while not isinstance(message := await self.get(), Ended):
                     await hear(message)
-            return message
+                ended = message
         except BaseException as error:
             await self._abandon(work, error)
             raise
+        try:
+            return ended.result()  # type: ignore[no-any-return]
+        finally:
+            del self, ended  # a traceback holds this frame
 
     async def _abandon(self, work: Work[Any], error: BaseException) -> None:
         work.cancel()
@@ -110,10 +127,10 @@ class Queue(Inbox):
 
     async def over(self, work: Work[Any]) -> None:
         """Wait until cancelled work is over; a cancellation meanwhile is raised after that."""
-        await _patiently(lambda: work.ended, self.get)
+        await patiently(lambda: work.ended, self.get)
 
 
-async def _patiently(over: Callable[[], bool], wait: Callable[[], Awaitable[object]]) -> None:
+async def patiently(over: Callable[[], bool], wait: Callable[[], Awaitable[object]]) -> None:
     """Wait until `over`, whatever cancels; raise the cancellation after that."""
     cancelled: asyncio.CancelledError | None = None
     while not over():
@@ -288,7 +305,7 @@ async def feeding(
     finally:
         feed.end()
         reader.cancel()
-        await _patiently(reader.done, lambda: asyncio.wait([reader]))
+        await patiently(reader.done, lambda: asyncio.wait([reader]))
 
 
 async def _feed(

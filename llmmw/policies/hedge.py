@@ -84,6 +84,8 @@ class Hedge:
         cancel_after: how many deltas the winner must have passed before the others are
             cancelled; until then one of them takes over if the winner breaks off, unless the
             caller has heard some of it and will hear no other.
+        warm: have a connection made to where the next such attempt would go, as soon as one is
+            sent, if its provider keeps none idle. Nothing is sent over it before that.
     """
 
     delay: float | str = attrs.field(default="p95", validator=_delay)
@@ -93,6 +95,7 @@ class Hedge:
     max_hedges: int = attrs.field(default=1, validator=_options.whole(1), kw_only=True)
     budget: Budget = attrs.field(factory=_extra_load, kw_only=True, eq=False, repr=False)
     cancel_after: int = attrs.field(default=0, validator=_options.whole(0), kw_only=True)
+    warm: bool = attrs.field(default=False, kw_only=True)
     _learned: dict[tuple[str, int], Quantile] = attrs.field(
         factory=dict, init=False, eq=False, repr=False
     )

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias, TypeVar
 
-from llmmw._bridge import Feed, Heard, Tell, listener_through
+from llmmw._bridge import Heard, Tell
 from llmmw._call import OnInterrupt
 from llmmw._deltas import Delta
+from llmmw._feed import Feed
 from llmmw._journal import Journal
 from llmmw._map import Progress
-from llmmw._portal import Work, current_portal
+from llmmw._portal import Work
+from llmmw._portal_thread import current_portal
 from llmmw._response import Detokenized, Embeddings, Generation, Scores, TokenCount, Tokens
 from llmmw.errors import BadRequest
 from llmmw.sync._flows import Flowing
@@ -110,19 +113,15 @@ class Client(Flowing):
 
         The listener is a plain function and is called in this thread.
         """
-
-        async def do(tell: Tell) -> Generation:
-            return await self._trio.ask(
-                prompt,
-                model=model,
-                timeout=timeout,
-                listener=None if listener is None else listener_through(tell),
-                on_interrupt=on_interrupt,
-                tenant=tenant,
-                sample=sample,
-                **parameters,
-            )
-
+        given = {
+            "model": model,
+            "timeout": timeout,
+            "on_interrupt": on_interrupt,
+            "tenant": tenant,
+            "sample": sample,
+            **parameters,
+        }
+        do = partial(self._asking, listener is not None, prompt, given)
         return self._answer(do, listener)
 
     @contextmanager

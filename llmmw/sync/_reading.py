@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from llmmw._bridge import Feed, Inbox, Reading
+from llmmw._bridge import Inbox, Reading
 from llmmw._deltas import Delta
+from llmmw._feed import Feed
 from llmmw._mailbox import Ended
 from llmmw._map import Item, Progress
 from llmmw._portal import PATIENCE, Work

@@ -12,14 +12,16 @@ from llmmw._secret import Secret
 from llmmw.wire._body import Body, Sending
 from llmmw.wire._scrub import Scrubber
 
-__all__ = ["Account", "Asked", "Line", "Sign"]
+__all__ = ["CONNECT", "Account", "Asked", "Line", "Sign"]
 
 Sign: TypeAlias = Callable[[Secret, str, str, Mapping[str, str], bytes], Mapping[str, str]]
 """Headers that prove the key, of it and of method, address, headers and body as they leave."""
 _OF_THE_LINE = frozenset({"content-length", "transfer-encoding", "connection"})
 """What follows from body and line, whatever a user says."""
-_WHOLE = {"connect": 5.0, "read": None, "write": None, "pool": None}
-"""Seconds to connect, as in the vendors' own clients. All other limits are those of policies."""
+CONNECT = 5.0
+"""Seconds to connect, as in the vendors' own clients."""
+_WHOLE = {"connect": CONNECT, "read": None, "write": None, "pool": None}
+"""All other limits are those of policies."""
 _PIECES = {**_WHOLE, "write": 120.0}
 """Seconds that a host may take for one piece of a body: files have no policy that looks after
 them."""
@@ -59,6 +61,14 @@ class Asked:
     def times(self) -> Mapping[str, float | None]:
         """What each step may take, as httpx has it."""
         return _PIECES if isinstance(self.body, Body) else _WHOLE
+
+    @property
+    def fixed(self) -> tuple[object, ...] | None:
+        """What its address and the headers that anybody may see are made of, besides those of its
+        account; `None`: they are not the same again."""
+        if self.query or isinstance(self.body, Body):
+            return None
+        return self.path, self.verb, self.kind, self.stream
 
     def address(self, base_url: str) -> str:
         """Where it goes, before its own query: the path stands before that of the base."""
@@ -131,6 +141,13 @@ class Line(Protocol):
 
         Raises:
             httpx.TransportError: if there is none.
+        """
+
+    async def warm(self, base_url: str) -> None:
+        """Have an idle connection to a host, if it can keep any and there is none.
+
+        Raises:
+            httpx.TransportError: if none can be made.
         """
 
     async def aclose(self) -> None:

@@ -71,6 +71,9 @@ class HttpxLine:
             request.stream = Whole(whole)
         return request
 
+    async def warm(self, base_url: str) -> None:
+        """Nothing: httpx makes connections only as they are needed."""
+
     async def aclose(self) -> None:
         """Close the client, if it is ours."""
         if self.own:

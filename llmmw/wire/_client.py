@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import ssl
+import sys
 import weakref
 from contextlib import suppress
 
 import httpx
-import truststore
 
 from llmmw.errors import ConfigError
 from llmmw.wire._scrub import Scrubber
@@ -17,10 +18,34 @@ from llmmw.wire._scrub import Scrubber
 __all__ = ["SCRUBBED", "new_client", "tls"]
 
 
-@functools.cache
 def tls() -> ssl.SSLContext:
-    """One context for all hosts, which trusts what the system trusts."""
-    found = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    """One context for all hosts. It trusts what `SSL_CERT_FILE` or else `SSL_CERT_DIR` names, and
+    where neither is set what the system trusts.
+
+    Raises:
+        ConfigError: if what they name can't be read.
+    """
+    file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+    why = ""
+    try:
+        return _trusting(file or None, None if file else folder or None)
+    except (OSError, ssl.SSLError) as error:
+        why = str(error)
+    raise ConfigError(f"SSL_CERT_FILE={file!r}, SSL_CERT_DIR={folder!r}: no certificates: {why}")
+
+
+@functools.lru_cache(maxsize=8)
+def _trusting(file: str | None, folder: str | None) -> ssl.SSLContext:
+    usual = ssl.get_default_verify_paths()
+    found: ssl.SSLContext = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if file or folder:
+        found.load_verify_locations(file, folder)
+    elif sys.platform not in {"darwin", "win32"} and (usual.cafile or usual.capath):
+        found.set_default_verify_paths()  # truststore reads them anew for each connection
+    else:
+        import truststore
+
+        found = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     found.set_alpn_protocols(["http/1.1"])
     return found
 

@@ -122,6 +122,20 @@ class Http:
                 own, self.client, self._own = self._own, None, None
                 await own.aclose()
 
+    async def warm(self) -> None:
+        """Make a connection, if none is idle; nothing is sent.
+
+        Raises:
+            ConnectionFailed: if none can be made.
+        """
+        if self.client is not None:
+            try:
+                await self.client.warm(self.base_url)
+                return
+            except httpx.TransportError as error:
+                failure = self._unreached(error)
+            raise failure
+
     def post(
         self,
         path: str,

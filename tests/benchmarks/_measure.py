@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
+
+SAID: list[dict[str, Any]] = []
+"""All that was said, for who writes it down."""
 
 
-def medians(runs: dict[str, Callable[[], float]], rounds: int = 7) -> dict[str, float]:
+def medians(runs: Mapping[str, Callable[[], float]], rounds: int = 7) -> dict[str, float]:
     """The median of each rival's own measure, over rounds in which each runs once."""
     for run in runs.values():
         run()
@@ -22,3 +26,5 @@ def say(name: str, measured: float, limit: float, unit: str, *, most: bool = Tru
     good = measured <= limit if most else measured >= limit
     sign = "<=" if most else ">="
     print(f"{'ok  ' if good else 'MISS'}  {name}: {measured:.3f} {unit} (aim {sign} {limit:g})")
+    row = {"name": name, "measured": measured, "limit": limit, "unit": unit, "sign": sign}
+    SAID.append(row | {"good": good})

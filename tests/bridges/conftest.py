@@ -1,21 +1,68 @@
 """A provider whose calls the test ends one by one, and sees ending."""
 
+import asyncio
+import functools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 
 import attrs
 import pytest
 import trio
+import uvloop
 
-from llmmw import Call, Finish, Response
+from llmmw import Call, Finish, Response, aio
 from llmmw.errors import ServerError
 from llmmw.plugin import Provider, ResponseBuilder
 from llmmw.testing import Script, SimulatedProvider
 
 PLACE: ContextVar[str] = ContextVar("PLACE", default="nowhere")
+
+
+def plainly(main: Coroutine) -> object:
+    """Run in an asyncio loop, whose calls are made in the background thread."""
+    return asyncio.run(asyncio.wait_for(main, 60))
+
+
+def as_guest(main: Coroutine, run: Callable = asyncio.run) -> object:
+    """Run in an asyncio loop, whose calls are made there too; trio can run here afterwards."""
+
+    async def within() -> object:
+        async with aio.guest():
+            return await asyncio.wait_for(main, 60)
+
+    try:
+        return run(within())
+    finally:
+        assert not trio.lowlevel.in_trio_run()
+
+
+WAYS = {
+    "thread": plainly,
+    "guest": as_guest,
+    "guest in uvloop": functools.partial(as_guest, run=uvloop.run),
+}
+_ways = [plainly]
+
+
+@pytest.fixture(params=list(WAYS))
+def each_way(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The test is run with each way from asyncio to trio."""
+    _ways.append(WAYS[request.param])
+    yield
+    _ways.pop()
+
+
+def run_in_asyncio(main: Coroutine) -> object:
+    """Run in an asyncio loop, in the way that the test is run in now; what hangs fails."""
+    return _ways[-1](main)
+
+
+async def seen(event: threading.Event) -> None:
+    """Wait for what happens in trio."""
+    assert await asyncio.to_thread(event.wait, 30)
 
 
 @attrs.define(eq=False)
@@ -55,6 +102,11 @@ class HoldingProvider(Provider):
         assert held.begun.wait(30)
         assert self._token is not None
         self._token.run_sync_soon(held.answer.set)
+
+    async def let_go_soon(self, prompt: str, error: Exception | None = None) -> None:
+        """The same from a loop, which must go on meanwhile."""
+        await seen(self.call(prompt).begun)
+        self.let_go(prompt, error)
 
     @asynccontextmanager
     async def open(self, host: object):

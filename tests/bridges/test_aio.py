@@ -16,22 +16,19 @@ import llmmw
 from llmmw import Call, Client, Handler, Response, aio
 from llmmw.errors import BadRequest, DeadlineExceeded, ServerError, StreamInterrupted
 from llmmw.testing import Script
-from tests.bridges.conftest import HoldingProvider
+from tests.bridges.conftest import HoldingProvider, run_in_asyncio, seen
+
+pytestmark = pytest.mark.usefixtures("each_way")
 
 
 def in_asyncio(test: Callable) -> Callable:
-    """Run an async test in an asyncio loop; one that hangs fails."""
+    """Run an async test in an asyncio loop."""
 
     @functools.wraps(test)
     def run(**fixtures) -> None:
-        asyncio.run(asyncio.wait_for(test(**fixtures), 60))
+        run_in_asyncio(test(**fixtures))
 
     return run
-
-
-async def seen(event: threading.Event) -> None:
-    """Wait for what happens in the portal's thread."""
-    assert await asyncio.to_thread(event.wait, 30)
 
 
 async def cancelled(task: asyncio.Task) -> None:
@@ -164,14 +161,14 @@ async def test_a_stream_gives_pieces_as_they_come(hold) -> None:
             assert stream.partial.text == "one "
             with pytest.raises(RuntimeError, match="has not ended"):
                 _ = stream.response
-            hold.let_go("hi")
+            await hold.let_go_soon("hi")
             assert [piece async for piece in text] == ["two"]
             assert stream.response.text == stream.partial.text == "one two"
         async with client.stream("whole") as stream:
-            hold.let_go("whole")
+            await hold.let_go_soon("whole")
             assert (await stream.wait_response()).text == "one two"
         async with client.stream("cut") as stream:
-            hold.let_go("cut", StreamInterrupted("the line broke"))
+            await hold.let_go_soon("cut", StreamInterrupted("the line broke"))
             with pytest.raises(StreamInterrupted) as caught:
                 await stream.wait_response()
             assert caught.value.partial.text == stream.partial.text == "one "
@@ -215,7 +212,7 @@ async def test_two_tasks_may_read_one_stream(hold) -> None:
         async with asyncio.TaskGroup() as group:
             readers = [group.create_task(read()) for _ in range(2)]
             await seen(hold.call("hi").begun)
-            hold.let_go("hi")
+            await hold.let_go_soon("hi")
     both = sorted(name for reader in readers for name in reader.result())
     assert both == ["PartDelta", "PartDelta", "PartEnd", "PartStart", "ResponseStart"]
 
@@ -277,8 +274,8 @@ async def test_context_variables_of_the_caller_are_seen(hold, place) -> None:
             for name in ("a", "b"):
                 group.create_task(ask(name))
                 await seen(hold.call(name).begun)
-            hold.let_go("b")
-            hold.let_go("a")
+            await hold.let_go_soon("b")
+            await hold.let_go_soon("a")
     assert seen_there == ["a", "b"]
     assert [hold.call(name).place for name in "ab"] == ["a", "b"]
 
@@ -325,7 +322,7 @@ async def test_closing_ends_the_calls_of_other_tasks(hold) -> None:
 
 def test_it_wants_a_running_loop() -> None:
     async def main() -> None:
-        with pytest.raises(RuntimeError, match="no running event loop"):
+        with pytest.raises(RuntimeError, match="in a task of trio"):
             await aio.Client("sim:a").open()
 
     trio.run(main)
@@ -367,7 +364,7 @@ async def test_map_gives_items_while_the_input_is_slow_to_come(hold) -> None:
     async with aio.Client("hold:a", providers=[hold]) as client:
         async with client.map(rows()) as items:
             await seen(hold.call("0").begun)
-            hold.let_go("0")
+            await hold.let_go_soon("0")
             assert (await anext(items)).response.text == "one two"
 
 
@@ -556,4 +553,4 @@ def test_whatever_comes_first_every_task_ends_as_it_was_told(steps: list) -> Non
                 assert hold.call(name).outcome in {"ok", "failed"}
 
     client: aio.Client = None  # type: ignore[assignment]
-    asyncio.run(main())
+    run_in_asyncio(main())

@@ -26,6 +26,7 @@ from llmmw.flow import (
     registry,
 )
 from llmmw.wire import SSEDecoder
+from tests.bridges.conftest import run_in_asyncio
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "fastapi_flow.py"
 
@@ -47,7 +48,7 @@ def fail(message="it broke"):
 
 
 @pytest.fixture
-def used(hold):
+def used(hold, each_way):
     """Run an async function with an open client."""
 
     def use(body: Callable) -> object:
@@ -56,7 +57,7 @@ def used(hold):
                 async with asyncio.timeout(60):
                     return await body(client)
 
-        return asyncio.run(main())
+        return run_in_asyncio(main())
 
     return use
 
@@ -93,7 +94,7 @@ def test_a_stream_is_read_by_several_tasks(used, hold) -> None:
             readers = [asyncio.create_task(read(one)) for one in (*events.tee(2), events)]
             pieces = [one async for one in events.get(grown)][:-1]
             assert [one.text for one in pieces] == ["a", "b"]
-            hold.let_go("hi")
+            await hold.let_go_soon("hi")
             assert await events.get(asked).result() == "one two"
             assert await events.result() == ["one two", "ab"]
             first, second, third = [await one for one in readers]

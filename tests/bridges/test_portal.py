@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from llmmw import aio, sync
 from llmmw._mailbox import Ended, Mailbox
-from llmmw._portal import Portal, Work
+from llmmw._portal import Work
+from llmmw._portal_thread import ThreadPortal
 from llmmw.testing import Script
 
 
@@ -95,7 +96,7 @@ def ended(work: Work, messages: queue.SimpleQueue) -> Ended:
 
 def test_the_end_is_told_whenever_the_portal_stops() -> None:
     """Work that runs, that has not begun, and that comes too late."""
-    portal = Portal()
+    portal = ThreadPortal()
     begun, messages = threading.Event(), [queue.SimpleQueue() for _ in range(3)]
 
     async def do(tell) -> None:

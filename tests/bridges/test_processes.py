@@ -312,3 +312,47 @@ with multiprocessing.get_context("fork").Pool(2) as pool:
     assert (status, errors) == (0, "")
     assert "['ok', 'ok']" in said
     assert said.count("closed") == 3
+
+
+@pytest.mark.parametrize("new_loop", ["asyncio.new_event_loop", "uvloop.new_event_loop"])
+@pytest.mark.parametrize("runner", [True, False])
+def test_an_interrupt_ends_a_guest(child, new_loop: str, runner: bool) -> None:
+    """By asyncio.run, which cancels the task; and where trio's own handler is in force."""
+    run = child(f"""
+import uvloop
+
+async def main():
+    try:
+        async with aio.guest(), aio.Client("slow:a", providers=providers()) as client:
+            await client.ask("wait")
+    finally:
+        say("left", trio.lowlevel.in_trio_run())
+
+def by_hand():
+    loop = {new_loop}()
+    task = loop.create_task(main())
+    try:
+        loop.run_until_complete(task)
+    finally:
+        if task.cancel():  # else the interrupt came to it
+            try:
+                loop.run_until_complete(task)
+            except asyncio.CancelledError:
+                pass
+        loop.close()
+
+def by_runner():
+    with asyncio.Runner(loop_factory={new_loop}) as runner:
+        runner.run(main())
+
+try:
+    {"by_runner" if runner else "by_hand"}()
+except KeyboardInterrupt:
+    say("interrupted")
+""")
+    run.hear("begun")
+    run.interrupt()
+    status, said, errors = run.end()
+    assert (status, errors) == (0, "")
+    assert sorted(said[:2]) == ["cancelled", "closed"]  # trio cancels both at once
+    assert said[2:] == ["left False", "interrupted"]

@@ -4,9 +4,12 @@ import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from llmmw import Coalesce, aio, sync
 from llmmw._ledger import FlightJoined
-from tests.bridges.test_aio import cancelled, in_asyncio, seen
+from tests.bridges.conftest import seen
+from tests.bridges.test_aio import cancelled, in_asyncio
 
 
 def joining():
@@ -15,6 +18,7 @@ def joining():
     return joined, lambda event: joined.set() if isinstance(event, FlightJoined) else None
 
 
+@pytest.mark.usefixtures("each_way")
 @in_asyncio
 async def test_a_cancelled_task_leaves_its_flight_to_the_others(hold) -> None:
     joined, hear = joining()
@@ -26,7 +30,7 @@ async def test_a_cancelled_task_leaves_its_flight_to_the_others(hold) -> None:
         await seen(joined)
         await cancelled(first)
         assert hold.live == 1
-        hold.let_go("hi")
+        await hold.let_go_soon("hi")
         answer = await second
         assert (answer.text, answer.joined) == ("one two", False)
 

@@ -411,16 +411,16 @@ async def test_stray_json_is_an_error_at_the_end() -> None:
 
 async def test_a_mistake_below_shows_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even to those who print the locals of each frame."""
-    from llmmw.wire._http1 import _connection
+    from llmmw.wire._http1._line import Line
 
-    async def odd(self: object, data: bytes, times: object) -> None:
+    def odd(self: object, data: bytes) -> None:
         try:
             raise KeyError("below")
         except KeyError as error:
             raise RuntimeError("a mistake") from error
 
     async with opened(Answer(body=b"{}"), headers={"X-My-Token": OTHER}) as (http, _):
-        monkeypatch.setattr(_connection.Connection, "_write", odd)
+        monkeypatch.setattr(Line, "begin", odd)
         with pytest.raises(RuntimeError, match="a mistake") as caught:
             async with http.post("/", b"{}"):
                 pass
@@ -437,7 +437,7 @@ async def test_a_cancel_while_what_has_not_left_is_sent_anew_shows_no_key(
 ) -> None:
     """Its error remembers the one before it."""
     from llmmw.wire._http1 import _pool
-    from llmmw.wire._http1._connection import Connection
+    from llmmw.wire._http1._line import Line
 
     again = trio.Event()
 
@@ -449,8 +449,8 @@ async def test_a_cancel_while_what_has_not_left_is_sent_anew_shows_no_key(
         async with http.post("/", b"") as reply:
             await reply.read()
         (place,) = http.client._pool._places.values()
-        place.idle[0]._socket.shutdown(socket.SHUT_WR)
-        monkeypatch.setattr(Connection, "is_dead", False)
+        place.idle[0].line._socket.shutdown(socket.SHUT_WR)
+        monkeypatch.setattr(Line, "is_quiet", lambda line: True)
         monkeypatch.setattr(_pool, "dial", dial)
         caught: list[BaseException] = []
 

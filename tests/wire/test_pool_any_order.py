@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from llmmw.wire._http1 import Origin, Pool, Request, _pool
+from llmmw.wire._http1._line import Line
 
 HOSTS = [Origin(False, name, 80) for name in ("a", "b", "c")]
 ANSWERS = {
@@ -50,11 +51,11 @@ class World:
     nursery: trio.Nursery
     asked: list[Asking] = attrs.field(factory=list)
     dialling: list[Dialling] = attrs.field(factory=list)
-    lines: list[tuple[trio.SocketStream, socket.socket]] = attrs.field(factory=list)
+    lines: list[tuple[Line, socket.socket]] = attrs.field(factory=list)
     """Both ends of each connection: the pool's, and the host's."""
     tasks: dict[trio.lowlevel.Task, Asking] = attrs.field(factory=dict)
 
-    async def dial(self, origin: Origin, tls: Any) -> tuple[trio.SocketStream, None]:
+    async def dial(self, origin: Origin, tls: Any) -> Line:
         found = Dialling(self.tasks.get(trio.lowlevel.current_task()))
         if found.asking is not None:
             found.asking.granted = True
@@ -67,9 +68,9 @@ class World:
             raise httpx.ConnectError("refused")
         near, far = socket.socketpair()
         far.setblocking(False)
-        stream = trio.SocketStream(trio.socket.from_stdlib_socket(near))
-        self.lines.append((stream, far))
-        return stream, None
+        line = Line(trio.SocketStream(trio.socket.from_stdlib_socket(near)))
+        self.lines.append((line, far))
+        return line
 
     async def ask(self, origin: Origin) -> None:
         asking = Asking(len(self.asked), origin)  # trio starts tasks in no order
@@ -90,7 +91,7 @@ class World:
 
     async def do(self, what: str, which: int) -> None:
         alive = [one for one in self.asked if not one.ended]
-        far = [far for near, far in self.lines if near.socket.fileno() >= 0 and far.fileno() >= 0]
+        far = [far for near, far in self.lines if near._socket.fileno() >= 0 and far.fileno() >= 0]
         if what == "ask":
             self.nursery.start_soon(self.ask, HOSTS[which % 3])
         elif what == "cancel" and alive:
@@ -115,7 +116,7 @@ class World:
                 continue
             for line in seen.split(b"POST /")[1:]:
                 self.asked[int(line.split()[0])].granted = True
-        near = [near for near, _ in self.lines if near.socket.fileno() >= 0]
+        near = [near for near, _ in self.lines if near._socket.fileno() >= 0]
         assert len(near) == pool.alive, "each open socket is known"
         assert pool._count == sum(one.count for one in places)
         assert pool._count == pool.alive + len(self.dialling)

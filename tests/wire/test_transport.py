@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gzip
 import re
+import ssl
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -14,6 +15,7 @@ import attrs
 import httpx
 import pytest
 import trio
+import trustme
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -176,7 +178,7 @@ BAD = {
 @pytest.mark.parametrize("size", [1, 7, 10**9])
 async def test_what_is_well_formed_is_read_as_httpx_reads_it(name: str, size: int) -> None:
     data = GOOD[name]
-    if size == 1 and len(data) > 10_000:
+    if size < 10 and len(data) > 10_000:
         size = 4096
     mine, other = await both([data[at : at + size] for at in range(0, len(data), size)])
     assert mine == other
@@ -318,3 +320,45 @@ async def test_each_step_has_its_own_bound_and_error() -> None:
             with pytest.raises(httpx.PoolTimeout):
                 await client.get(f"http://{place}", timeout=httpx.Timeout(None, pool=0.05))
             nursery.cancel_scope.cancel()
+
+
+async def test_a_target_of_ones_own_is_sent() -> None:
+    async with far(scripts=[[GOOD["nothing"]]] * 2) as server, ours() as client:
+        target = b"http://other.example/a?b"
+        await client.post(server.url, extensions={"target": target})
+        assert server.requests[0].startswith(b"POST http://other.example/a?b HTTP/1.1\r\n")
+        with pytest.raises(httpx.LocalProtocolError):
+            await client.post(server.url, extensions={"target": b"/a HTTP/1.1\r\nX: y"})
+
+
+async def test_a_context_of_ones_own_is_used() -> None:
+    """With a certificate for the host, too."""
+    authority = trustme.CA()
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    client = ssl.create_default_context()
+    authority.issue_cert("localhost").configure_cert(server)
+    authority.configure_trust(server)
+    authority.configure_trust(client)
+    server.verify_mode = ssl.CERT_REQUIRED
+
+    async def serve(stream: trio.SSLStream[trio.SocketStream]) -> None:
+        with suppress(trio.BrokenResourceError):
+            await stream.receive_some()
+            await stream.send_all(GOOD["length"])
+
+    async with trio.open_nursery() as nursery:
+        listeners = await trio.open_ssl_over_tcp_listeners(0, server, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, serve, listeners)
+        url = f"https://localhost:{listeners[0].transport_listener.socket.getsockname()[1]}"
+        async with ours(verify=client) as stranger:
+            with pytest.raises(httpx.TransportError):
+                await stranger.get(url)
+        authority.issue_cert("me@example.com").configure_cert(client)
+        async with ours(verify=client) as known:
+            assert (await known.get(url)).content == b"hello"
+            address = url.replace("localhost", "127.0.0.1")
+            found = await known.get(address, extensions={"sni_hostname": "localhost"})
+            assert found.content == b"hello"
+            with pytest.raises(httpx.ConnectError, match=r"127\.0\.0\.1"):
+                await known.get(address)
+        nursery.cancel_scope.cancel()

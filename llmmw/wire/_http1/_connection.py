@@ -7,12 +7,11 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 import trio
 
-from llmmw.wire._http1._dial import is_readable
 from llmmw.wire._http1._headers import Headers
-from llmmw.wire._http1._limits import READ, TOGETHER, Times, within
+from llmmw.wire._http1._limits import TOGETHER, Times, within
+from llmmw.wire._http1._line import Left, Line
 from llmmw.wire._http1._parse import Broken, Reading
 from llmmw.wire._http1._request import Origin, Request
-from llmmw.wire._http1._tls import Secured
 
 __all__ = ["Answer", "Connection", "Unsent"]
 
@@ -24,31 +23,13 @@ class Unsent(Exception):
 class Connection:
     """A connection. Whoever has it out of the pool gives it back, or closes it."""
 
-    __slots__ = ("_secured", "_socket", "_stream", "idle_since", "origin", "used")
+    __slots__ = ("idle_since", "line", "origin", "used")
 
-    def __init__(self, origin: Origin, plain: trio.SocketStream, secured: Secured | None) -> None:
-        self.origin = origin
+    def __init__(self, origin: Origin, line: Line) -> None:
+        self.origin, self.line = origin, line
         self.used = False
         """Whether it was idle before: its host may have closed it meanwhile."""
         self.idle_since = 0.0
-        self._secured = secured
-        self._stream: trio.abc.Stream = plain if secured is None else secured.stream
-        self._socket = plain.socket
-
-    @property
-    def is_dead(self) -> bool:
-        """Whether the host has closed it while it was idle, or said what nobody asked for."""
-        number = self._socket.fileno()
-        if number < 0:
-            return True
-        readable = is_readable(number)
-        if self._secured is None:
-            return readable
-        return not self._secured.is_quiet(number, readable=readable)
-
-    def close(self) -> None:
-        """Close it at once."""
-        self._socket.close()
 
     async def exchange(self, request: Request) -> Reading:
         """Send a request, and read the head of its answer.
@@ -58,36 +39,47 @@ class Connection:
             httpx.TransportError: if the line breaks, or the answer is none.
         """
         broke: httpx.WriteError | None = None
+        reading, times = Reading(), request.times
+        await trio.lowlevel.checkpoint_if_cancelled()  # what is cancelled is not sent
         try:
-            await self._send(request)
+            left = self._begin(request)
+            if left is not None:
+                await self._finish(request, left)
         except httpx.WriteError as error:
             broke = error  # the host may have answered before it closed the line
-        reading = Reading()
+        soon = True
         while not reading.head_done:
             try:
-                await self.read(reading, request.times)
+                await self.read(reading, times, soon)
             except httpx.TransportError as error:
                 raise broke or error from None
+            soon = False
         if broke is not None or request.last:
             reading.reusable = False
         return reading
 
-    async def _send(self, request: Request) -> None:
-        body, times = request.body, request.times
-        first, rest = request.head, b""
-        if isinstance(body, bytes):
-            first, rest = (first + body, b"") if len(body) <= TOGETHER else (first, body)
-        if self.used and self._secured is None:
-            try:
-                with within(times.get("write"), httpx.WriteTimeout):
-                    count = await self._socket.send(first)
-            except (OSError, trio.ClosedResourceError) as error:
+    def _begin(self, request: Request) -> Left | None:
+        """Send what can be sent at once. What is left of the piece; `None`: that was all."""
+        first, body = request.head, request.body
+        together = False
+        if isinstance(body, bytes) and len(body) <= TOGETHER:
+            first, together = first + body, True
+        try:
+            left = self.line.begin(first)
+        except OSError as error:
+            if self.used:
                 raise Unsent(str(error)) from error
-            first = first[count:]
-        await self._write(first, times)
-        await self._write(rest, times)
+            raise httpx.WriteError(str(error)) from error
+        return left if left or not together else None
+
+    async def _finish(self, request: Request, left: Left) -> None:
+        body, times = request.body, request.times
+        if left:
+            await self._write_rest(left, times)
         if not isinstance(body, bytes):
             await self._send_pieces(body, request.size, times)
+        elif len(body) > TOGETHER:
+            await self._write(body, times)
 
     async def _send_pieces(
         self, body: AsyncIterator[bytes], size: int | None, times: Times
@@ -101,45 +93,52 @@ class Connection:
             elif left < 0:
                 raise httpx.LocalProtocolError("the body is longer than it says")
             await self._write(piece, times)
+            await trio.lowlevel.checkpoint()  # the body may be there without any wait
         if size is None:
             await self._write(b"0\r\n\r\n", times)
         elif left:
             raise httpx.LocalProtocolError("the body is shorter than it says")
 
     async def _write(self, data: bytes, times: Times) -> None:
-        if not data:
-            return
+        try:
+            left = self.line.begin(data)
+        except OSError as error:
+            raise httpx.WriteError(str(error)) from error
+        if left:
+            await self._write_rest(left, times)
+
+    async def _write_rest(self, left: Left, times: Times) -> None:
         try:
             with within(times.get("write"), httpx.WriteTimeout):
-                await self._stream.send_all(data)
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            raise httpx.WriteError(_why(error)) from error
+                await self.line.finish(left)
+        except (OSError, trio.ClosedResourceError) as error:
+            raise httpx.WriteError(str(error)) from error
 
-    async def read(self, reading: Reading, times: Times) -> None:
-        """Read what comes next of an answer.
+    async def read(self, reading: Reading, times: Times, soon: bool = False) -> None:
+        """Read what comes next of an answer, which may come `soon`.
 
         Raises:
             httpx.ReadError: if the line breaks.
             httpx.RemoteProtocolError: if it is no answer, or ends too early.
             httpx.ReadTimeout: if it takes too long.
         """
+        seconds = times.get("read")
         try:
-            with within(times.get("read"), httpx.ReadTimeout):
-                data = await self._stream.receive_some(READ)
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            raise httpx.ReadError(_why(error)) from error
+            if seconds is None:
+                data = await self.line.receive(soon=soon)
+            else:
+                with within(seconds, httpx.ReadTimeout):
+                    data = await self.line.receive(soon=soon)
+        except (OSError, trio.ClosedResourceError) as error:
+            raise httpx.ReadError(str(error)) from error
         try:
             if data:
-                reading.feed(bytes(data))
+                reading.feed(data)
             else:
                 reading.end()
                 reading.reusable = False
         except Broken as error:
             raise httpx.RemoteProtocolError(str(error)) from None
-
-
-def _why(error: BaseException) -> str:
-    return str(error.__cause__ or error)
 
 
 class Answer:
@@ -195,10 +194,21 @@ class Answer:
 
     async def __anext__(self) -> bytes:
         reading = self._reading
+        body = reading.body
+        if not body:
+            await self._more(reading)
+        piece = body[0] if len(body) == 1 else b"".join(body)
+        body.clear()
+        if reading.complete and not self._released:
+            self._release()
+        return piece
+
+    async def _more(self, reading: Reading) -> None:
         if self._waits:
             raise trio.BusyResourceError("another task reads this answer")
         while not reading.body:
             if reading.complete:
+                self._release()
                 raise StopAsyncIteration
             if self._released:
                 raise httpx.StreamClosed
@@ -207,22 +217,19 @@ class Answer:
                 await self._connection.read(reading, self._times)
             finally:
                 self._waits = False
-        piece = reading.body[0] if len(reading.body) == 1 else b"".join(reading.body)
-        reading.body.clear()
-        if reading.complete:
-            self._release()
-        return piece
 
     def _release(self) -> None:
         if not self._released:
             self._released = True
             reading = self._reading
+            reading.stop()
             fit = reading.complete and reading.reusable and not reading.spoiled
             self._done(self._connection, fit)
 
     async def aclose(self) -> None:
         """Close the connection, unless the whole answer has come."""
-        self._release()
+        if not self._released:
+            self._release()
         if self._reading.body:
             self._reading.body.clear()
             self._reading.complete = False  # what is read no more did not end

@@ -3,43 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 __all__ = ["Headers"]
 
 
 class Headers(Mapping[str, str]):
-    """Headers by name, in upper or lower case; several of one name are one, joined by commas."""
+    """Headers by name, in upper or lower case; several of one name are one, joined by commas.
+
+    Args:
+        raw: as they came; none has a line feed in it.
+    """
 
     __slots__ = ("_rows", "raw")
 
     def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
         self.raw = raw
-        """As they came."""
-        self._rows: dict[str, str] | None = None
-
-    def _read(self) -> dict[str, str]:
-        rows = self._rows
-        if rows is None:
-            rows = {}
-            for name, value in self.raw:
-                low = name.decode("ascii", "replace").lower()
-                told = _text(value)
-                rows[low] = f"{rows[low]}, {told}" if low in rows else told
-            self._rows = rows
-        return rows
+        # All names at once, and all values, take a third of the time.
+        names = b"\n".join([name for name, _ in raw]).decode("ascii", "replace").lower()
+        rows = list(zip(names.split("\n"), _texts([value for _, value in raw]), strict=False))
+        self._rows = dict(rows)
+        if len(self._rows) < len(rows):
+            self._rows.clear()
+            for name, told in rows:
+                self._rows[name] = f"{self._rows[name]}, {told}" if name in self._rows else told
 
     def __getitem__(self, name: str) -> str:
-        return self._read()[name.lower()]
+        return self._rows[name.lower()]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """As for any mapping, without the error on the way that makes it slow."""
+        return self._rows.get(name.lower(), default)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._rows
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._read())
+        return iter(self._rows)
 
     def __len__(self) -> int:
-        return len(self._read())
+        return len(self._rows)
+
+
+def _texts(values: list[bytes]) -> list[str]:
+    """UTF-8 where they are such, as hosts send it; else the standard's Latin-1."""
+    try:
+        return b"\n".join(values).decode().split("\n") if values else []
+    except UnicodeDecodeError:
+        return [_text(value) for value in values]
 
 
 def _text(value: bytes) -> str:
-    """UTF-8 where it is such, as hosts send it; else the standard's Latin-1."""
     try:
         return value.decode()
     except UnicodeDecodeError:

@@ -5,8 +5,6 @@ It is strict: what different readers take for different things is refused, not g
 
 from __future__ import annotations
 
-import re
-
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from llmmw.wire._http1._limits import MOST_HEAD
@@ -14,7 +12,8 @@ from llmmw.wire._http1._limits import MOST_HEAD
 __all__ = ["Broken", "Reading"]
 
 
-_CONTROLS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_CONTROLS = bytes({*range(32), 127} - {9})
+_LENGTHS = {len("transfer-encoding"), len("content-length")}
 _CHUNK = 16
 """What each piece of a body may have around it."""
 
@@ -38,10 +37,8 @@ class Reading:
     """Reads one answer. Its methods `on_…` are called by the parser."""
 
     __slots__ = (
-        "_begun",
         "_beside",
-        "_coded",
-        "_has_length",
+        "_framed",
         "_informing",
         "_parser",
         "body",
@@ -72,8 +69,9 @@ class Reading:
         self.until_close = False
         """The end of the line is the end of the body."""
         self._beside = 0
-        self._begun = False
-        self._coded = self._has_length = self._informing = False
+        self._framed = ""
+        """The header that says where the body ends."""
+        self._informing = False
         self._parser = HttpResponseParser(self)
 
     def feed(self, data: bytes) -> None:
@@ -82,9 +80,8 @@ class Reading:
         Raises:
             Broken: if they are no such answer, or its head has no end.
         """
-        if not self._begun and data[:1] != b"H":
+        if not (self.head_done or self._beside) and data[:1] != b"H":
             raise Broken("the host does not speak HTTP/1.1")
-        self._begun = True
         self._beside += len(data)
         try:
             self._parser.feed_data(data)
@@ -94,9 +91,11 @@ class Reading:
             if not self.complete:
                 raise _why(error) from None
             self.spoiled = True
+        if self.complete:
+            return
         for piece in self.body:
             self._beside = max(0, self._beside - len(piece) - _CHUNK)
-        if self._beside > MOST_HEAD and not self.complete:
+        if self._beside > MOST_HEAD:
             raise Broken(f"there are more than {MOST_HEAD} bytes besides the body of the answer")
 
     def end(self) -> None:
@@ -111,6 +110,11 @@ class Reading:
             where = "in the middle of its answer" if self.head_done else "without an answer"
             raise Broken(f"the host closed the line {where}")
 
+    def stop(self) -> None:
+        """Nothing more is read. The parser and this hold each other, which would be left to the
+        collector of garbage."""
+        del self._parser
+
     def on_message_begin(self) -> None:
         if self.complete:
             self.spoiled = True
@@ -122,25 +126,26 @@ class Reading:
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.head_done:
             return  # a trailer; nobody asked for one
-        value = value.strip(b" \t")
-        if _CONTROLS.search(value):
-            raise Broken(f"there are signs in the header {name!r} that HTTP lacks")
-        self.headers.append((name, value))
-        low = name.lower()
-        if low == b"transfer-encoding":
-            if value.lower() != b"chunked" or self._coded:
+        self.headers.append((name, value.rstrip(b" \t")))
+        if len(name) in _LENGTHS:
+            self._look(name.lower(), value)
+
+    def _look(self, name: bytes, value: bytes) -> None:
+        if name == b"transfer-encoding":
+            if value.strip(b" \t").lower() != b"chunked" or self._framed == "chunks":
                 raise Broken(
                     f"the host sends its answer in a form that nobody asked for: {value!r}"
                 )
-            self._coded = True
-        elif low == b"content-length":
-            self._has_length = True
+            self._framed = "chunks"
+        elif name == b"content-length":
+            self._framed = self._framed or "length"
 
     def on_headers_complete(self) -> None:
         if self.complete:
             return
-        if _CONTROLS.search(self.reason):
-            raise Broken("there are signs in the answer's first line that HTTP lacks")
+        told = b"".join([self.reason, *[value for _, value in self.headers]])
+        if len(told.translate(None, _CONTROLS)) != len(told):
+            raise Broken("there are signs in the head of the answer that HTTP lacks")
         self.status = self._parser.get_status_code()
         self.version = self._parser.get_http_version()
         if self.version not in {"1.0", "1.1"}:
@@ -155,9 +160,9 @@ class Reading:
         self.head_done = True
         self._beside = 0
         bodiless = self.status in {204, 304}
-        self.until_close = not (bodiless or self._coded or self._has_length)
+        self.until_close = not (bodiless or self._framed)
         # Some take what is framed in a form that its version or status has not for a body.
-        odd = self._coded and (bodiless or self.version == "1.0")
+        odd = self._framed == "chunks" and (bodiless or self.version == "1.0")
         self.reusable = self._parser.should_keep_alive() and not odd
 
     def on_body(self, piece: bytes) -> None:
@@ -171,6 +176,6 @@ class Reading:
             self._informing = False
             self.headers.clear()
             self.reason = b""
-            self._coded = self._has_length = False
+            self._framed = ""
         elif self.head_done:
             self.complete = True

@@ -14,6 +14,7 @@ import ssl
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from itertools import count
+from time import monotonic  # hosts do not live by the clock of a test
 
 import attrs
 import httpx
@@ -47,6 +48,8 @@ class _Place:
     count: int = 0
     """Those that are open, or being made, or may be made."""
     queue: OrderedDict[_Turn, None] = attrs.field(factory=OrderedDict)
+    warming: bool = False
+    """One is made ahead."""
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -87,7 +90,10 @@ class Pool:
         Raises:
             httpx.TransportError: if there is no connection, or no answer.
         """
-        connection = await self._take(origin, request.times)
+        place = self._place(origin)
+        connection = self._alive_one(place)
+        if connection is None:
+            connection = await self._take(place, origin, request.times)
         try:
             reading = None
             try:
@@ -103,14 +109,23 @@ class Pool:
         return Answer(connection, reading, request.times, self._give)
 
     async def warm(self, origin: Origin, times: Times) -> None:
-        """Have an idle connection there, if there is none, and room for one.
+        """Have an idle connection there, if there is none, and none that is made ahead already, and
+        room for one.
 
         Raises:
             httpx.ConnectError: if none can be made.
         """
         place = self._place(origin)
-        if not place.idle and self._claim(place):
+        while place.idle and not place.idle[-1].line.is_quiet():
+            self._idle -= 1
+            self._drop(place.idle.pop())
+        if place.idle or place.warming or not self._claim(place, at_others_cost=False):
+            return
+        place.warming = True
+        try:
             self._give(await self._made(origin, times), True)
+        finally:
+            place.warming = False
 
     def close(self) -> None:
         """Close all connections, and make no more. Who waits for one gets an error."""
@@ -133,28 +148,30 @@ class Pool:
             found = self._places[origin] = _Place()
         return found
 
-    async def _take(self, origin: Origin, times: Times) -> Connection:
-        place = self._place(origin)
-        connection = self._alive_one(place)
-        if connection is None and not self._claim(place):
-            connection = await self._wait(place, times)
+    async def _take(self, place: _Place, origin: Origin, times: Times) -> Connection:
+        """A connection where none is idle."""
+        connection = None if self._claim(place) else await self._wait(place, times)
         return connection or await self._made(origin, times)
 
     def _alive_one(self, place: _Place) -> Connection | None:
         """The idle connection that was used last."""
-        self._prune(place)
-        while place.idle:
-            connection = self._popped(place.idle.pop)
-            if not connection.is_dead:
+        idle = place.idle
+        if idle and idle[0].idle_since < monotonic() - self.idle:
+            self._prune(place)
+        while idle:
+            self._idle -= 1
+            connection = idle.pop()
+            if connection.line.is_quiet():
                 return connection
             self._drop(connection)
         return None
 
-    def _claim(self, place: _Place) -> bool:
-        """Whether there is room for one more; it is counted."""
+    def _claim(self, place: _Place, *, at_others_cost: bool = True) -> bool:
+        """Whether there is room for one more, or can be made; it is counted."""
         if self.most_per_host is not None and place.count >= self.most_per_host:
             return False
-        if self.most is not None and self._count >= self.most and not self._make_room():
+        full = self.most is not None and self._count >= self.most
+        if full and not (at_others_cost and self._make_room()):
             return False
         self._count_in(place)
         return True
@@ -183,7 +200,7 @@ class Pool:
             else:
                 self._leave(place)
             raise
-        if turn.given and turn.given[0].is_dead:  # since it was given
+        if turn.given and not turn.given[0].line.is_quiet():  # since it was given
             self._shut(turn.given.pop())
         return turn.given[0] if turn.given else None
 
@@ -198,9 +215,9 @@ class Pool:
     async def _new(self, origin: Origin, times: Times) -> Connection:
         self._place(origin)  # who waited when all was closed goes no further
         with within(times.get("connect"), httpx.ConnectTimeout):
-            connection = Connection(origin, *await dial(origin, self.tls))
+            connection = Connection(origin, await dial(origin, self.tls))
         if self._closed:
-            connection.close()
+            connection.line.close()
             raise httpx.ConnectError(_CLOSED)
         self._open.add(connection)
         return connection
@@ -212,11 +229,13 @@ class Pool:
         else:
             place = self._places[connection.origin]
             connection.used = True
-            connection.idle_since = trio.current_time()
+            connection.idle_since = monotonic()
             place.idle.append(connection)
             self._idle += 1
-            self._prune(place)
-        self._wake()
+            if self._idle > self.keep:
+                self._prune(place)
+        if self.most is not None or self.most_per_host is not None:  # else nobody ever waits
+            self._wake()
 
     def _popped(self, pop: Callable[[], Connection]) -> Connection:
         self._idle -= 1
@@ -224,12 +243,12 @@ class Pool:
 
     def _prune(self, place: _Place) -> None:
         """Let those go that have been idle too long, or are too many."""
-        limit = trio.current_time() - self.idle
+        limit = monotonic() - self.idle
         while place.idle and (self._idle > self.keep or place.idle[0].idle_since < limit):
             self._drop(self._popped(place.idle.popleft))
 
     def _shut(self, connection: Connection) -> None:
-        connection.close()
+        connection.line.close()
         self._open.discard(connection)
 
     def _drop(self, connection: Connection) -> None:

@@ -11,16 +11,18 @@ import httpx
 
 from llmmw.wire._http1._limits import Times
 
-__all__ = ["Origin", "Request", "Target", "head_of", "target_in", "target_of"]
+__all__ = ["Origin", "Request", "Target", "head_of", "rows_of", "target_in", "target_of"]
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Origin:
     """Where connections lead."""
 
     secure: bool
     host: str
     port: int
+    name: str = ""
+    """Whose certificate is asked for and expected, if not the host's."""
 
 
 @attrs.frozen
@@ -59,7 +61,7 @@ def target_in(url: httpx.URL) -> Target:
     return Target(Origin(secure, url.raw_host.decode(), port), url.raw_path, url.netloc, str(url))
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)  # not frozen, which takes five times as long to make
 class Request:
     """What is sent.
 
@@ -81,21 +83,25 @@ class Request:
 _HEADERS = re.compile(rb"(?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]+: [^\r\n\0]*)*")
 
 
-def _fits(first: bytes, rows: bytes, count: int) -> bool:
-    """Whether a reader finds so many headers, and a line with three words before them."""
-    if len(first.split()) != 3 or not first.isascii():
-        return False
-    return rows.count(b"\n") == count and _HEADERS.fullmatch(rows) is not None
+def rows_of(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """Headers as they stand behind something.
+
+    Raises:
+        httpx.LocalProtocolError: if something in them could be read as something else.
+    """
+    rows = b"".join([b"\r\n%b: %b" % one for one in headers])
+    if rows.count(b"\n") != len(headers) or _HEADERS.fullmatch(rows) is None:
+        raise httpx.LocalProtocolError("a header has signs that HTTP lacks")
+    return rows
 
 
 def head_of(method: str, path: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """The head of a request.
+    """The head of a request, but for the empty line at its end.
 
     Raises:
-        httpx.LocalProtocolError: if something in it could be read as something else.
+        httpx.LocalProtocolError: as `rows_of`.
     """
     first = b"%b %b HTTP/1.1" % (method.encode(), path)
-    rows = b"".join([b"\r\n%b: %b" % one for one in headers])
-    if not _fits(first, rows, len(headers)):
+    if len(first.split()) != 3 or not first.isascii():
         raise httpx.LocalProtocolError("a header has signs that HTTP lacks")
-    return first + rows + b"\r\n\r\n"
+    return first + rows_of(headers)

@@ -1,70 +1,101 @@
-"""TLS, and whether a connection under it is quiet."""
+"""TLS over a line."""
 
 from __future__ import annotations
 
-import socket
 import ssl
-from typing import Any, cast
 
 import trio
 
+from llmmw.wire._http1._limits import READ
+from llmmw.wire._http1._line import Left, Line
+
 __all__ = ["Secured"]
 
+_RECORD = 16 * 1024
+"""The most that TLS gives at once."""
 
-class Secured:
-    """TLS over a stream. It looks through what has come before anybody reads it: the end of an
-    answer and what stands behind it come off the line together.
+
+class Secured(Line):
+    """A line under TLS. As for browsers, the end of the line is an end even where TLS was not told
+    so: HTTP knows itself what is missing.
 
     Args:
-        plain: the stream.
+        stream: what was connected; it is taken over.
         context: what is trusted.
         host: whose certificate is expected.
     """
 
-    def __init__(self, plain: trio.SocketStream, context: ssl.SSLContext, host: str) -> None:
-        self._context = context
-        # All that trio asks of a context is `wrap_bio`.
-        self.stream = trio.SSLStream(
-            plain, cast("Any", self), server_hostname=host, https_compatible=True
-        )
+    __slots__ = ("_come", "_leaving", "_tls")
 
-    def wrap_bio(
-        self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, **options: Any
-    ) -> ssl.SSLObject:
-        """As a context has it."""
-        self._incoming = incoming
-        self._object = self._context.wrap_bio(incoming, outgoing, **options)
-        return self._object
+    def __init__(self, stream: trio.SocketStream, context: ssl.SSLContext, host: str) -> None:
+        self._come, self._leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._come, self._leaving, server_hostname=host)
+        super().__init__(stream)
 
-    def is_quiet(self, number: int, *, readable: bool) -> bool:
-        """Whether nothing has come but notes of TLS itself, as tickets are; these are read.
+    async def shake_hands(self) -> None:
+        """Begin. Raises as `finish`; `ssl.SSLError` is an `OSError`."""
+        done = False
+        while not done:
+            try:
+                self._tls.do_handshake()
+                done = True
+            except ssl.SSLWantReadError:
+                pass
+            finally:  # the host is told of what is wrong, too
+                left = super().begin(self._leaving.read())
+            await self.finish(left)
+            if not done:
+                await self._take()
 
-        Args:
-            number: the socket's.
-            readable: whether it holds anything.
-        """
-        if readable:
-            come = _taken(number)
-            if not come:
-                return False
-            self._incoming.write(come)
-        if not self._incoming.pending and not self._object.pending():
-            return True
+    def is_quiet(self) -> bool:
+        """Whether nothing has come but notes of TLS itself, as tickets are; these are read. The end
+        of an answer and what stands behind it come off the line together."""
         try:
-            self._object.read(1)
+            if not super().is_quiet():
+                come = self._socket.recv(READ)
+                if not come:
+                    return False
+                self._come.write(come)
+            if self._come.pending or self._tls.pending():
+                self._tls.read(1)
+                return False
         except ssl.SSLWantReadError:
-            return True
-        except ssl.SSLError:
             pass
-        return False
+        except OSError:  # of the line, or of TLS
+            return False
+        return True
 
+    def begin(self, data: bytes) -> Left:
+        """As for any line."""
+        done = self._tls.write(data)
+        while done < len(data):
+            done += self._tls.write(memoryview(data)[done:])
+        return super().begin(self._leaving.read())
 
-def _taken(number: int) -> bytes:
-    """What a readable socket holds; nothing at its end."""
-    line = socket.socket(fileno=number)
-    try:
-        return line.recv(65_536)
-    except OSError:
-        return b""
-    finally:
-        line.detach()
+    async def receive(self, *, soon: bool = False) -> bytes:
+        """As for any line: all that has come."""
+        pieces: list[bytes] = []
+        while True:
+            try:
+                while self._come.pending or self._tls.pending():
+                    pieces.append(self._tls.read(_RECORD))
+                    if not pieces[-1]:  # TLS has ended
+                        return b"".join(pieces)
+            except ssl.SSLWantReadError:
+                pass
+            if self._leaving.pending:  # TLS answers by itself
+                await self.finish(super().begin(self._leaving.read()))
+            if pieces:
+                return b"".join(pieces) if len(pieces) > 1 else pieces[0]
+            if not await self._take(soon=soon):
+                return b""
+            soon = False
+
+    async def _take(self, *, soon: bool = False) -> bool:
+        """Whether anything came before the end."""
+        come = await super().receive(soon=soon)
+        if come:
+            self._come.write(come)
+        else:
+            self._come.write_eof()
+        return bool(come)

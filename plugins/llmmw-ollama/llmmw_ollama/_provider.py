@@ -132,6 +132,10 @@ class Ollama(Provider):
         async with self._http.open():
             yield
 
+    async def warm(self) -> None:
+        """Makes a connection, if none is idle."""
+        await self._http.warm()
+
     async def __call__(self, call: Call) -> Response:
         request = call.request
         if isinstance(request, Generate):

@@ -26,7 +26,6 @@ from llmmw.errors import (
     StreamInterrupted,
 )
 from llmmw.testing import Answer
-from llmmw.wire._client import tls
 
 pytestmark = pytest.mark.plugins
 
@@ -227,15 +226,6 @@ Chk1fcPo64FXxfu4xDYzcLuIB/a4
 """
 
 
-@pytest.fixture
-def _trust():
-    """Whom the system trusts is looked up anew, and forgotten afterwards."""
-    tls.cache_clear()
-    yield
-    tls.cache_clear()
-
-
-@pytest.mark.usefixtures("_trust")
 async def test_a_certificate_that_nobody_trusts(wire, tmp_path, monkeypatch):
     file = tmp_path / "own.pem"
     file.write_text(CERTIFICATE)
