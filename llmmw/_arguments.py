@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar, get_args
 
 from llmmw._call import OnInterrupt
-from llmmw._request import Generate, Request, generate_of
+from llmmw._request import Generate, Request, generate_of, question
 from llmmw.errors import BadRequest, ConfigError
 
 __all__ = ["aimed", "asked", "check_layers", "check_on_interrupt", "check_targets"]
@@ -45,6 +45,10 @@ def asked(
     Raises:
         BadRequest: if there is none, or something can't be taken.
     """
+    if type(prompt) is str and not parameters:
+        target = model or (targets[0] if targets else "")
+        if type(target) is str and target:
+            return question(prompt, target)
     if not isinstance(prompt, Generate):  # it has its target from the start, to be made once
         parameters = {"model": model or (targets[0] if targets else ""), **parameters}
     return aimed(generate_of(prompt, **parameters), model, targets)

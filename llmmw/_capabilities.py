@@ -121,7 +121,7 @@ def output_form(output: OutputFormat) -> Output:
 def lacking(request: Generate, can: Capabilities) -> list[str]:
     """The parameters that are set and that it can't honour. One answer is what anybody gives."""
     lost: list[str] = []
-    if can.parameters is not None:
+    if can.parameters is not None and not (request.is_plain and request.prompt is None):
         lost = [name for name in _others(can.parameters) if request.has(name)]
         if request.n == 1 and "n" in lost:
             lost.remove("n")

@@ -13,10 +13,11 @@ import hashlib
 import inspect
 import json
 import unicodedata
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache
-from itertools import compress
-from operator import attrgetter, is_not
+from itertools import compress, repeat
+from operator import attrgetter, call, is_not
 from typing import Any, TypeVar, cast
 
 import attrs
@@ -122,20 +123,24 @@ def reader(names: Iterable[str]) -> Callable[[Any], tuple[Any, ...]]:
     return lambda item: tuple([getattr(item, name) for name in several])
 
 
-def copied(item: T) -> T:
-    """The same value once more, to be changed by who made it: nothing is converted or checked."""
+def copied(item: T, **changes: Any) -> T:
+    """The same value once more with some fields set: nothing is converted or checked, so that it
+    takes a fraction of the time of `attrs.evolve`."""
     kind: Any = type(item)
     read, writers = _access_to(kind)
     other = object.__new__(kind)
-    for write, given in zip(writers, read(item), strict=True):
-        write(other, given)
+    deque(map(call, writers.values(), repeat(other), read(item)), maxlen=0)  # a loop takes twice
+    for name, given in changes.items():
+        writers[name](other, given)
     return cast("T", other)
 
 
 @cache
-def _access_to(kind: Any) -> tuple[Callable[[Any], tuple[Any, ...]], list[Any]]:
+def _access_to(
+    kind: Any,
+) -> tuple[Callable[[Any], tuple[Any, ...]], Mapping[str, Callable[[Any, Any], None]]]:
     names = [field.name for field in attrs.fields(kind)]
-    return reader(names), [_writer(kind, name) for name in names]
+    return reader(names), {name: _writer(kind, name) for name in names}
 
 
 def _writer(kind: type, name: str) -> Callable[[Any, Any], None]:

@@ -16,7 +16,7 @@ from llmmw._ledger import Ledger
 from llmmw._messages import Message
 from llmmw._output import OutputFormat, value_in
 from llmmw._parts import Part, ReasoningPart, TextPart, ToolCallPart, text_of
-from llmmw._plain import value
+from llmmw._plain import copied, value
 from llmmw.errors import OutputInvalid
 
 __all__ = [
@@ -220,7 +220,7 @@ def asked_for(response: R, ledger: Ledger | None, output: OutputFormat | None) -
     changes: dict[str, Any] = {} if response.ledger is ledger else {"ledger": ledger}
     if isinstance(response, Generation) and response.output is not output:
         changes["output"] = output
-    return response.replace(**changes) if changes else response
+    return copied(response, **changes) if changes else response
 
 
 def _floats(row: Iterable[float]) -> tuple[float, ...]:

@@ -13,6 +13,7 @@ from llmmw._call import Call
 from llmmw._capabilities import Capabilities
 from llmmw._chain import Handler, chain
 from llmmw._lifetime import live
+from llmmw._plain import copied
 from llmmw._plugins import Plugins
 from llmmw._prices import Price, Prices, built_in_prices
 from llmmw._provider import Provider
@@ -108,9 +109,9 @@ class Router:
             price = self.price(request.model)
             cost = None if price is None else price.cost(usage)
             if cost is not None:
-                response = response.replace(usage=attrs.evolve(usage, cost=cost))
+                response = copied(response, usage=copied(usage, cost=cost))
         if warnings:
-            response = response.replace(warnings=(*response.warnings, *warnings))
+            response = copied(response, warnings=(*response.warnings, *warnings))
         return response
 
     async def provider(self, target: str) -> Provider:

@@ -119,13 +119,7 @@ def places(
 
 def as_given(answer: Response, ledger: Ledger) -> Response:
     """A kept answer for a call that pays nothing for it."""
-    other = copied(answer)
-    _set(other, "ledger", ledger)
-    _set(other, "joined", True)
-    return other
-
-
-_set = object.__setattr__
+    return copied(answer, ledger=ledger, joined=True)
 
 
 def together(samples: Sequence[Record]) -> Generation:

@@ -136,8 +136,8 @@ class Line(Protocol):
     """A way to hosts."""
 
     async def send(self, asked: Asked, account: Account, body: Sending | None) -> Any:
-        """The answer, when its head has come: with `status_code`, `headers`, `aiter_raw` and
-        `aclose`, as httpx has them.
+        """The answer, when its head has come: with `status_code`, `headers`, `aiter_raw`,
+        `is_closed` and `aclose`, as httpx has them.
 
         Raises:
             httpx.TransportError: if there is none.

@@ -250,7 +250,7 @@ def in_band_error(
 def request_id_of(headers: Mapping[str, str]) -> str | None:
     """The host's id of a request, by the names that hosts have for it; secrets are left in."""
     known = {name.lower(): text for name, text in headers.items()}
-    ids = (clean(known.get(name, ""), str) for name in _REQUEST_IDS)
+    ids = [clean(known[name], str) for name in _REQUEST_IDS if name in known]
     return next(filter(None, ids), None)
 
 

@@ -7,13 +7,12 @@ errors; those of httpx are dropped with their frames, since these hold the heade
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import attrs
 import httpx
-import trio
 
 from llmmw._secret import Secret, guarded
 from llmmw.errors import AuthenticationFailed, BadRequest, ConfigError, ConnectionFailed, LLMError
@@ -24,7 +23,7 @@ from llmmw.wire._client import SCRUBBED
 from llmmw.wire._direct import DirectLine, new_line
 from llmmw.wire._errors import ErrorRow
 from llmmw.wire._keys import Key
-from llmmw.wire._reply import CLEAN_UP, Reply, reason_of
+from llmmw.wire._reply import Reply, reason_of
 from llmmw.wire._scrub import Scrubber
 from llmmw.wire._tape import TAPE
 
@@ -85,6 +84,7 @@ class Http:
     client: Any = attrs.field(default=None, repr=False, converter=_line)
     scrub: Scrubber = attrs.field(factory=Scrubber, init=False, repr=False)
     _own: Line | None = attrs.field(default=None, init=False, repr=False)
+    _asking: Account | None = attrs.field(default=None, init=False, repr=False)
     _users: int = attrs.field(default=0, init=False, repr=False)
 
     @base_url.validator
@@ -182,36 +182,39 @@ class Http:
         """As `post`, by any method; `query` joins that of the address."""
         return self._exchange(Asked(path, body, False, query or {}, method=method))
 
-    @asynccontextmanager
-    async def _exchange(
+    def _exchange(
         self, asked: Asked, sent: Callable[[], None] | None = None
-    ) -> AsyncIterator[Reply]:
-        if _ASTRAY.search(asked.path.partition("?")[0]):
-            raise BadRequest(f"{asked.path} leads elsewhere: no id is empty, '.' or '..'")
+    ) -> AbstractAsyncContextManager[Reply]:
+        return _Exchange(self._begin, asked, sent)
+
+    async def _begin(self, asked: Asked, sent: Callable[[], None] | None) -> Reply:
+        """The answer to a request, when its head has come with a status of success."""
+        path = asked.path
+        if ("/." in path or "//" in path) and _ASTRAY.search(path.partition("?")[0]):
+            raise BadRequest(f"{path} leads elsewhere: no id is empty, '.' or '..'")
         secret = await self._secret()
-        if TAPE.get() is not None and isinstance(asked.body, Body):
+        if isinstance(asked.body, Body) and TAPE.get() is not None:
             told, kind = await read_whole(asked.body), asked.body.content_type
             asked = attrs.evolve(asked, body=told, content_type=kind)
         if sent is not None:
             sent()
         reply = await self._send(asked, secret)
+        if 200 <= reply.status < 300:
+            return reply
         try:
+            fresh = None
             if secret is not None and _refuses_key(reply):
                 fresh = await self.key.renewed(secret)
-                if fresh is not None:
-                    await reply.drain()
-                    await reply.close()
-                    reply = await self._send(asked, fresh)
+            if fresh is not None:
+                await reply.drain()
+                await reply.close()
+                reply = await self._send(asked, fresh)
             if not 200 <= reply.status < 300:
                 raise await reply.failed()
-            try:
-                yield reply
-            except LLMError as error:
-                error.request_id = error.request_id or reply.request_id
-                raise
-        finally:
-            with trio.move_on_after(CLEAN_UP, shield=True):
-                await reply.close()
+        except BaseException:
+            await reply.close()
+            raise
+        return reply
 
     async def _secret(self) -> Secret | None:
         tape = TAPE.get()
@@ -261,12 +264,16 @@ class Http:
         raise failure
 
     def _account(self, secret: Secret | None) -> Account:
+        asking = self._asking
+        if asking is not None and asking.secret is secret:
+            return asking
         for one in (secret, *self.headers.values()):
             if isinstance(one, Secret):
                 self.scrub.add(one.reveal())
-        return Account(
+        self._asking = Account(
             self.base_url, self.headers, self.header, self.scheme, self.sign, secret, self.scrub
         )
+        return self._asking
 
     def _unreached(self, error: httpx.TransportError) -> LLMError:
         host = httpx.URL(self.base_url).netloc.decode("ascii", "replace")
@@ -276,3 +283,27 @@ class Http:
         if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)):
             return ConnectionFailed(f"{host} was not reached: {why}", processed=False)
         return ConnectionFailed(f"the line to {host} broke before an answer came: {why}")
+
+
+class _Exchange(AbstractAsyncContextManager[Reply]):
+    """A request, and its answer as long as that is read. No generator, since that of each call
+    would cost more than all else that happens here."""
+
+    __slots__ = ("_asked", "_begin", "_reply", "_sent")
+
+    def __init__(
+        self,
+        begin: Callable[[Asked, Callable[[], None] | None], Awaitable[Reply]],
+        asked: Asked,
+        sent: Callable[[], None] | None,
+    ) -> None:
+        self._begin, self._asked, self._sent = begin, asked, sent
+
+    async def __aenter__(self) -> Reply:
+        self._reply = await self._begin(self._asked, self._sent)
+        return self._reply
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, LLMError):
+            error.request_id = error.request_id or self._reply.request_id
+        await self._reply.close()

@@ -41,8 +41,8 @@ class Reply:
         self._pieces: AsyncGenerator[bytes, None] = answer.aiter_raw()
         self._size = 0
         self._coding = answer.headers.get("content-encoding", "").strip().lower()
-        self._unpacker = zlib.decompressobj(_GZIP)
-        self._decoder = SSEDecoder()
+        self._unpacker: Any = None
+        self._decoder: SSEDecoder | None = None
         self._ended = False
         self._broken: StreamInterrupted | None = None
         self._given_up = False
@@ -67,10 +67,12 @@ class Reply:
     @property
     def info(self) -> HttpInfo:
         """What a response carries of this answer: no cookies, and no trace of the key."""
-        rows = [f"{k}: {v}" for k, v in self.headers.items() if k.lower() != "set-cookie"]
-        clean = self._scrub("\n".join(rows)).split("\n")
-        headers = dict(row.partition(": ")[::2] for row in clean)
-        rate = limits_of(self.headers, now=time.time())
+        headers = {k: v for k, v in self.headers.items() if k.lower() != "set-cookie"}
+        told = "\n".join([f"{k}: {v}" for k, v in headers.items()])
+        clean = self._scrub(told)
+        if clean is not told:
+            headers = dict(row.partition(": ")[::2] for row in clean.split("\n"))
+        rate = limits_of(self.headers, now=time.time()) if "limit" in told.lower() else {}
         return HttpInfo(status=self.status, headers=headers, rate=rate)
 
     async def next_piece(self) -> bytes:
@@ -110,6 +112,8 @@ class Reply:
             )
         told = b""
         left = self.most_bytes + 1 - self._size
+        if self._unpacker is None:  # made late, since it takes much memory
+            self._unpacker = zlib.decompressobj(_GZIP)
         try:
             while piece and len(told) < left:
                 if self._unpacker.eof:  # gzip may stand behind gzip
@@ -145,6 +149,8 @@ class Reply:
             with trio.CancelScope(deadline=until):
                 return await self.next_events()
             return []
+        if self._decoder is None:
+            self._decoder = SSEDecoder()
         events: list[SSEEvent] = []
         while not events and not self._ended:
             try:
@@ -211,11 +217,14 @@ class Reply:
 
     async def close(self) -> None:
         """Give the connection back, or close it if the body was not read to its end."""
-        await self._answer.aclose()
-        # The generators of httpx, one in another, end now, and not when garbage is collected.
-        with suppress(httpx.HTTPError, httpx.StreamError):
-            async for _ in self._pieces:
-                pass
+        if self._answer.is_closed:  # it was read to its end, as nearly all are
+            return
+        with trio.move_on_after(CLEAN_UP, shield=True):
+            await self._answer.aclose()
+            # The generators of httpx, one in another, end now, not when garbage is collected.
+            with suppress(httpx.HTTPError, httpx.StreamError):
+                async for _ in self._pieces:
+                    pass
 
 
 def spare(seconds: float) -> float:

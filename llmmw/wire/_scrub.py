@@ -86,9 +86,13 @@ class Scrubber:
 
     def _spans(self, text: str) -> list[tuple[int, int]]:
         """Where the text has runs of a secret; those that touch are one."""
+        places = range(0, len(text) - _BLOCK + 1, _STRIDE) if self._runs else range(0)
+        blocks = [text[place : place + _BLOCK] for place in places]
+        if self._blocks.isdisjoint(blocks):  # nearly always, and at once
+            return []
         may_be, is_run = self._blocks.__contains__, self._runs.__contains__
         spans: list[tuple[int, int]] = []
-        for block in range(0, len(text) - _BLOCK + 1, _STRIDE) if self._runs else ():
+        for block in places:
             if not may_be(text[block : block + _BLOCK]):
                 continue
             for at in range(max(block - _RUN + _BLOCK, 0), block + 1):

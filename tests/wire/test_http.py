@@ -427,7 +427,7 @@ async def test_a_mistake_below_shows_no_key(monkeypatch: pytest.MonkeyPatch) -> 
     shown = "".join(
         traceback.TracebackException.from_exception(caught.value, capture_locals=True).format()
     )
-    assert "in _exchange" in shown
+    assert "in _begin" in shown
     assert KEY not in shown
     assert OTHER not in shown
 

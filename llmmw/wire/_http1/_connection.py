@@ -180,6 +180,11 @@ class Answer:
         """Of HTTP."""
         return self._reading.version
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether there is nothing left to read or to close."""
+        return self._released and not self._reading.body
+
     def aiter_raw(self) -> AsyncIterator[bytes]:
         """The body as it comes."""
         return self

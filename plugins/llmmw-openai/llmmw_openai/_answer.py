@@ -29,7 +29,7 @@ from llmmw_openai._logprobs import logprobs_of
 from llmmw_openai._think import ThinkSplitter, ThinkTags
 from llmmw_openai._usage import finish_of, usage_of
 
-__all__ = ["Answer"]
+__all__ = ["Answer", "seconds_of"]
 
 Json = Mapping[str, Any]
 
@@ -260,7 +260,7 @@ class Answer:
         response = await self.builder.finish(
             finishes.get(0, finish_of(None, {}, calls=False)),
             usage=None if self._usage is None else usage_of(self._usage),
-            created=_seconds(self._beside.get("created")),
+            created=seconds_of(self._beside.get("created")),
             raw=self._beside,
             **fields,
         )
@@ -327,7 +327,8 @@ def _citation(told: Json) -> Citation | None:
     )
 
 
-def _seconds(told: Any) -> float | None:
+def seconds_of(told: Any) -> float | None:
+    """A time since 1970, if it is one."""
     return float(told) if isinstance(told, (int, float)) and abs(told) < _LAST else None
 
 

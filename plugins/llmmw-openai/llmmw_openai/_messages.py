@@ -38,9 +38,10 @@ def messages_of(messages: Sequence[Message], preset: Preset, losses: Losses) -> 
     """
     told: list[Json] = []
     shown: list[Part] = []
-    last_question = max((k for k, m in enumerate(messages) if m.role == "user"), default=-1)
+    places = range(len(messages) - 1, -1, -1)
+    last_question = next((k for k in places if messages[k].role == "user"), -1)
     for place, message in enumerate(messages):
-        if message.role != "tool":
+        if shown and message.role != "tool":
             told.extend(_shown(shown, preset, losses))
         if message.role == "tool":
             told.extend(_results(message, preset, losses, shown))
@@ -55,6 +56,8 @@ def messages_of(messages: Sequence[Message], preset: Preset, losses: Losses) -> 
 
 def _beside(message: Message, preset: Preset) -> Json:
     """Name and further fields of a message."""
+    if not message.name and not message.extra:
+        return {}
     named = {"name": message.name} if message.name else {}
     return named | dict(message.extra.get(preset.name) or {})
 
@@ -68,8 +71,10 @@ def _kept(parts: Iterable[Part], preset: Preset, losses: Losses) -> Iterator[Par
             yield part
 
 
-def _content(parts: Iterable[Part], role: str, preset: Preset, losses: Losses) -> str | list[Json]:
+def _content(parts: Sequence[Part], role: str, preset: Preset, losses: Losses) -> str | list[Json]:
     """Plain text where that says all, since many hosts take nothing else in most roles."""
+    if len(parts) == 1 and type(parts[0]) is TextPart and not parts[0].extra:
+        return parts[0].text
     kept = list(_kept(parts, preset, losses))
     if all(isinstance(part, TextPart) and not part.extra.get(preset.name) for part in kept):
         return "".join(part.text for part in kept if isinstance(part, TextPart))

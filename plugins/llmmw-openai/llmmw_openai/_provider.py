@@ -95,6 +95,7 @@ class OpenAI(Administered, Provider):
     http: Any = attrs.field(default=None, repr=False)
     _address: Address = attrs.field(init=False, repr=False)
     _http: Http = attrs.field(init=False, repr=False)
+    _chats: Chats = attrs.field(init=False, repr=False)
 
     @api.validator
     def _check_api(self, field: object, given: object) -> None:
@@ -123,6 +124,13 @@ class OpenAI(Administered, Provider):
             headers=agent | self.headers,
             rows=rows_of(preset.host),
             client=self.http,
+        )
+        self._chats = Chats(
+            name=self.name,
+            preset=preset,
+            http=self._http,
+            path=self._address.path,
+            think_tags=self.think_tags,
         )
 
     def _key(self) -> tuple[Key, bool]:
@@ -195,16 +203,6 @@ class OpenAI(Administered, Provider):
     @property
     def _api(self) -> Literal["chat", "responses"]:
         return self.api or self.preset.api
-
-    @property
-    def _chats(self) -> Chats:
-        return Chats(
-            name=self.name,
-            preset=self.preset,
-            http=self._http,
-            path=self._address.path,
-            think_tags=self.think_tags,
-        )
 
     @property
     def _names(self) -> tuple[str, ...]:

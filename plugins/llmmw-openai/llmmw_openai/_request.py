@@ -59,16 +59,17 @@ def body_of(
     Raises:
         UnsupportedFeature: for what the host can't honour, unless the request lets it be dropped.
     """
-    body: Json = {}
+    body: Json = {"model": request.model_name}
     if request.prompt is not None:
         body["prompt"] = request.prompt
     else:
         body["messages"] = messages_of(request.messages, preset, losses)
-    body = {"model": request.model_name, **body, **_sampling(request, preset)}
-    body |= _output(request, preset, losses)
-    if request.reasoning is not None:
-        body |= _reasoning(request.reasoning, preset, losses)
-    body |= tools_of(request, preset, losses, names=(preset.name,), flat=False)
+    if not request.is_plain:
+        body |= _sampling(request, preset)
+        body |= _output(request, preset, losses)
+        if request.reasoning is not None:
+            body |= _reasoning(request.reasoning, preset, losses)
+        body |= tools_of(request, preset, losses, names=(preset.name,), flat=False)
     if stream:
         body["stream"] = True
         if preset.usage_in_streams:
@@ -76,7 +77,7 @@ def body_of(
     how = going_on(preset.prefill, request.model_name, body)
     if how is not None:
         how.ask(body)
-    for name in extra:
+    for name in extra if request.extra else ():
         body |= dict(request.extra.get(name, {}))
     return body
 

@@ -65,6 +65,8 @@ def _number(objects: Sequence[Mapping[str, Any]], names: Sequence[str]) -> int |
     for told in objects:
         for name in names:
             number = told.get(name)
+            if type(number) is int and 0 <= number < _MOST:
+                return number
             if number is None or isinstance(number, bool) or not isinstance(number, (int, float)):
                 continue
             if 0 <= number < _MOST:

@@ -15,7 +15,8 @@ from llmmw.plugin import Capabilities, ResponseBuilder, honour
 from llmmw.wire import Http, Losses, Reply, dumps
 from llmmw_openai._answer import Answer
 from llmmw_openai._chat import read_chat
-from llmmw_openai._prefill import going_on
+from llmmw_openai._plain import plain_answer
+from llmmw_openai._prefill import Echo, going_on
 from llmmw_openai._preset import Preset
 from llmmw_openai._reading import object_in
 from llmmw_openai._request import TEXT_PARAMETERS, body_of
@@ -49,6 +50,12 @@ class Chats:
     http: Http = attrs.field(repr=False)
     path: Callable[[str, str], str] = attrs.field(default=_as_it_is, repr=False)
     think_tags: ThinkTags = "no"
+    _names: tuple[str, ...] = attrs.field(init=False, repr=False)
+    """Under which names a request may hold fields for this host."""
+
+    @_names.default
+    def _find_names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((self.preset.host, self.preset.name, self.name)))
 
     async def generate(self, call: Call, request: Generate) -> Response:
         """Ask for a chat, or for a completion if there is a prompt.
@@ -69,30 +76,29 @@ class Chats:
         stream = call.listener is not None
         losses = Losses(request, self.name, list(warnings))
         body = body_of(request, self.preset, losses, stream=stream, extra=self._names)
-        builder = ResponseBuilder(call, self.name, request.model_name)
-        answer = Answer(
-            builder,
-            self.preset.host,
-            request.logprobs,
-            _count(body),
-            _sound(body),
-            "no" if request.prompt is not None else self.think_tags,
-        )
+        tags = "no" if request.prompt is not None else self.think_tags
         how = going_on(self.preset.prefill, request.model_name, body)
-        path = self.path(api, request.model_name)
         http = self.http if how is None else how.at(self.http)
-        try:
-            async with _posted(http, call, path, body, stream=stream) as reply:
-                await read_chat(reply, answer, None if how is None else how.listen(body))
-                return await answer.finish(
-                    http=reply.info,
-                    request_id=reply.request_id,
-                    warnings=tuple(losses.warnings),
-                )
-        except LLMError as error:
-            if error.partial is None and builder.fold.anything:
-                error.partial = builder.fold.response()
-            raise
+        path = self.path(api, request.model_name)
+        async with _posted(http, call, path, body, stream=stream) as reply:
+            told: dict[str, Any] | None = None
+            simple = not stream and how is None and tags == "no"
+            if simple and reply.content_type != "text/event-stream":
+                told = object_in(reply, await reply.read())
+                facts = _facts(reply, losses) | {"provider": self.name}
+                plain = plain_answer(told, call, model=request.model_name, **facts)
+                if plain is not None:
+                    return plain
+            answer = Answer(
+                ResponseBuilder(call, self.name, request.model_name),
+                self.preset.host,
+                request.logprobs,
+                _count(body),
+                _sound(body),
+                tags,
+            )
+            echo = None if how is None else how.listen(body)
+            return await _read(reply, answer, told, echo, losses)
 
     async def together(self, call: Call, together: Together) -> Answers:
         """Ask for completions of several prompts at once.
@@ -130,11 +136,6 @@ class Chats:
             request_id=reply.request_id,
         )
 
-    @property
-    def _names(self) -> tuple[str, ...]:
-        """Under which names a request may hold fields for this host."""
-        return tuple(dict.fromkeys((self.preset.host, self.preset.name, self.name)))
-
 
 def _as_text(request: Generate, target: str) -> tuple[Generate, tuple[str, ...]]:
     """A prompt as legacy Completions take it, and warnings of what is dropped."""
@@ -148,6 +149,33 @@ def _posted(
 ) -> AbstractAsyncContextManager[Reply]:
     sent = call.attempt.mark_sent
     return http.post(path, dumps(body), stream=stream, sent=lambda: sent(call.ledger))
+
+
+async def _read(
+    reply: Reply,
+    answer: Answer,
+    told: dict[str, Any] | None,
+    echo: Echo | None,
+    losses: Losses,
+) -> Response:
+    """The response to what a host sends, or has told already."""
+    builder = answer.builder
+    try:
+        if told is None:
+            await read_chat(reply, answer, echo)
+        else:
+            await answer.take(told, whole=True)
+        return await answer.finish(**_facts(reply, losses))
+    except LLMError as error:
+        if error.partial is None and builder.fold.anything:
+            error.partial = builder.fold.response()
+        raise
+
+
+def _facts(reply: Reply, losses: Losses) -> dict[str, Any]:
+    """What a response has of the exchange."""
+    warnings = tuple(losses.warnings)
+    return {"http": reply.info, "request_id": reply.request_id, "warnings": warnings}
 
 
 def _count(body: Json) -> int:

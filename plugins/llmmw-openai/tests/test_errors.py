@@ -150,9 +150,8 @@ async def test_a_host_without_an_address(wire):
 
 
 async def test_a_host_that_does_not_accept(wire, monkeypatch):
-    import httpx
-
-    monkeypatch.setattr("llmmw.wire._http._TIMEOUT", httpx.Timeout(None, connect=0.1))
+    times = {"connect": 0.1, "read": None, "write": None, "pool": None}
+    monkeypatch.setattr("llmmw.wire._asked._WHOLE", times)
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
