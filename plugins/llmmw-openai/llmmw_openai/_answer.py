@@ -35,6 +35,7 @@ Json = Mapping[str, Any]
 
 _MOST_CANDIDATES = 1000
 _PLAIN = frozenset({"content", "role"})
+_ALONE = frozenset({"index", "delta", "finish_reason", "logprobs"})
 _LAST = 1e15
 """No time is later: seconds since 1970."""
 
@@ -96,10 +97,31 @@ class Answer:
     _choices: dict[int, _Choice] = attrs.field(factory=dict, init=False)
     _usage: Json | None = attrs.field(default=None, init=False)
     _beside: dict[str, Any] = attrs.field(factory=dict, init=False)
+    _last: Json | None = attrs.field(default=None, init=False)
+    """What stood around the choices of the last piece that was taken."""
+
+    def text_alone(self, chunk: Any) -> str:
+        """The text of a piece that differs from the last in nothing else, as nearly all do; empty
+        if this one has to be taken. `take` would read the same in five times the time."""
+        if self._last is None or type(chunk) is not dict:
+            return ""
+        choices = chunk.get("choices")
+        if type(choices) is not list or len(choices) != 1 or type(choices[0]) is not dict:
+            return ""
+        del chunk["choices"]
+        chunk.pop("obfuscation", None)
+        choice = choices[0]
+        if chunk == self._last and choice.keys() <= _ALONE and choice.get("index") == 0:
+            if text := _plain_text(choice):
+                return text
+        chunk["choices"] = choices
+        return ""
 
     async def take(self, chunk: dict[str, Any], *, whole: bool = False) -> None:
         """Read a piece, or a whole answer, out of which is taken what is read here."""
         choices = _objects(chunk.pop("choices", None))
+        chunk.pop("obfuscation", None)
+        around = chunk.copy()
         if choices and not self._choices:
             id_, model = _text(chunk.get("id")), _text(chunk.get("model"))
             await self.builder.start(id=id_ or None, model=model or None)
@@ -108,7 +130,6 @@ class Answer:
             usage = usage or place.get("usage")
         if usage:
             self._usage = _object(usage) or self._usage
-        chunk.pop("obfuscation", None)
         if None in chunk.values():
             chunk = {name: told for name, told in chunk.items() if told is not None}
         self._beside.update(chunk)
@@ -121,6 +142,7 @@ class Answer:
                 await self.builder.text(plain, candidate=at)
             else:
                 await self._choice(choice, known, at, whole)
+        self._last = around if 0 in self._choices and self.think_tags == "no" else None
 
     @property
     def finished(self) -> bool:
