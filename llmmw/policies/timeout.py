@@ -176,6 +176,6 @@ class _Watch:
     def _set(self, due: float) -> None:
         """Move the deadline, unless it is as good where it is: a move takes longer than the rest
         of what is done here."""
-        if due >= self._end or not 0 <= due - self._due < self._slack:
-            if due != self._due:
-                self._due = self.scope.deadline = due
+        near = due < self._end and 0 <= due - self._due < self._slack
+        if due != self._due and not near:
+            self._due = self.scope.deadline = due

@@ -190,6 +190,7 @@ class Http:
                     reply = await self._send(asked, fresh)
             if not 200 <= reply.status < 300:
                 raise await reply.failed()
+            del asked  # a body need not be kept as long as its answer takes
             try:
                 yield reply
             except LLMError as error:

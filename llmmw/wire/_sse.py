@@ -90,9 +90,9 @@ class SSEDecoder:
         Raises:
             ProtocolError: if an event or a line is too long; the stream is of no use then.
         """
-        if self._at_rest and data.endswith(b"\n\n") and b"\r" not in data:  # nearly always
-            if len(data) <= self._max:
-                return self._events(str(data, "utf-8", "replace"))
+        whole = data.endswith(b"\n\n") and b"\r" not in data and len(data) <= self._max
+        if whole and self._at_rest:  # nearly always
+            return self._events(str(data, "utf-8", "replace"))
         if self._fresh:
             data = self._without_mark(data)
         if self._cr and data:

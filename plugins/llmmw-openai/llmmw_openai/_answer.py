@@ -26,6 +26,7 @@ from llmmw.errors import ProtocolError
 from llmmw.plugin import ResponseBuilder
 from llmmw_openai._calls import Called, Calls
 from llmmw_openai._logprobs import logprobs_of
+from llmmw_openai._text import plain_text, text_alone
 from llmmw_openai._think import ThinkSplitter, ThinkTags
 from llmmw_openai._usage import finish_of, usage_of
 
@@ -34,8 +35,6 @@ __all__ = ["Answer"]
 Json = Mapping[str, Any]
 
 _MOST_CANDIDATES = 1000
-_PLAIN = frozenset({"content", "role"})
-_ALONE = frozenset({"index", "delta", "finish_reason", "logprobs"})
 _LAST = 1e15
 """No time is later: seconds since 1970."""
 
@@ -103,19 +102,7 @@ class Answer:
     def text_alone(self, chunk: Any) -> str:
         """The text of a piece that differs from the last in nothing else, as nearly all do; empty
         if this one has to be taken. `take` would read the same in five times the time."""
-        if self._last is None or type(chunk) is not dict:
-            return ""
-        choices = chunk.get("choices")
-        if type(choices) is not list or len(choices) != 1 or type(choices[0]) is not dict:
-            return ""
-        del chunk["choices"]
-        chunk.pop("obfuscation", None)
-        choice = choices[0]
-        if chunk == self._last and choice.keys() <= _ALONE and choice.get("index") == 0:
-            if text := _plain_text(choice):
-                return text
-        chunk["choices"] = choices
-        return ""
+        return text_alone(chunk, self._last)
 
     async def take(self, chunk: dict[str, Any], *, whole: bool = False) -> None:
         """Read a piece, or a whole answer, out of which is taken what is read here."""
@@ -137,7 +124,7 @@ class Answer:
             number = choice.get("index")
             at = number if isinstance(number, int) and 0 <= number < _MOST_CANDIDATES else 0
             known = self._known(at)
-            plain = "" if whole or known.splitter is not None else _plain_text(choice)
+            plain = "" if whole or known.splitter is not None else plain_text(choice)
             if plain:
                 await self.builder.text(plain, candidate=at)
             else:
@@ -303,15 +290,6 @@ class Answer:
                 extra={self.name: known.audio},
             )
             await self.builder.part(sound, candidate=at)
-
-
-def _plain_text(choice: Json) -> str:
-    """The text of a piece that has nothing else, as nearly all have."""
-    delta = choice.get("delta")
-    if not isinstance(delta, dict) or not delta.keys() <= _PLAIN:
-        return ""
-    ends = choice.get("finish_reason") is not None
-    return "" if ends or choice.get("logprobs") else _text(delta.get("content"))
 
 
 def _calls_of(delta: Json) -> list[Json]:

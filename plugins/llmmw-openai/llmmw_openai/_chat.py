@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from llmmw.errors import LLMError, ProtocolError, StreamInterrupted
-from llmmw.wire import Reply, loads
+from llmmw.wire import Reply, SSEEvent, loads
 from llmmw_openai._answer import Answer
 from llmmw_openai._prefill import Echo
 from llmmw_openai._reading import object_in
@@ -28,19 +28,12 @@ async def read_chat(reply: Reply, answer: Answer, echo: Echo | None = None) -> N
     try:
         while events := await reply.next_events():
             for event in events:
-                data = event.data
-                if data.startswith("[DONE]"):
+                if event.data.startswith("[DONE]"):
                     await reply.drain()
                     return
-                if not data.strip():
-                    continue
-                if event.event == "error":
-                    raise reply.error(data.encode())
-                chunk = loads(data)
-                if echo is None and (text := answer.text_alone(chunk)):
-                    await answer.builder.text(text)
-                else:
-                    await _take(chunk, reply, answer, echo)
+                await _take(event, reply, answer, echo)
+            del event
+            events.clear()  # thousands of streams may wait here
     except StreamInterrupted:
         if not answer.finished:
             raise
@@ -48,7 +41,15 @@ async def read_chat(reply: Reply, answer: Answer, echo: Echo | None = None) -> N
         raise StreamInterrupted("the stream ended before the answer did")
 
 
-async def _take(chunk: Any, reply: Reply, answer: Answer, echo: Echo | None) -> None:
+async def _take(event: SSEEvent, reply: Reply, answer: Answer, echo: Echo | None) -> None:
+    if not event.data.strip():
+        return
+    if event.event == "error":
+        raise reply.error(event.data.encode())
+    chunk = loads(event.data)
+    if echo is None and (text := answer.text_alone(chunk)):
+        await answer.builder.text(text)
+        return
     error = reply.error_in(chunk) or _stopped(reply, chunk)
     if error is None and not isinstance(chunk, dict):
         raise ProtocolError(f"the host sent a {type(chunk).__name__} where an object belongs")

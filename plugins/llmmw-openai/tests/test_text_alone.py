@@ -8,10 +8,10 @@ from typing import Any
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
+from llmmw_openai._answer import Answer
 
 from llmmw import Call, Generate
 from llmmw.plugin import ResponseBuilder
-from llmmw_openai._answer import Answer
 
 _ABOUT = st.fixed_dictionaries(
     {},
