@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -22,6 +22,7 @@ from llmmw._response import Candidate, Generation
 from llmmw.errors import ProtocolError
 
 __all__ = [
+    "HEARD",
     "Delta",
     "Fold",
     "PartDelta",
@@ -93,6 +94,15 @@ class Restarted:
 
 
 Delta: TypeAlias = ResponseStart | PartStart | PartDelta | PartEnd | Restarted
+
+
+class _Heard:
+    def __await__(self) -> Generator[Any, Any, None]:
+        return iter(())  # type: ignore[return-value]  # half as long as a generator takes
+
+
+HEARD: Awaitable[None] = _Heard()
+"""What a listener gives that has heard a delta already, so that nobody need wait for it."""
 
 
 @attrs.define

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import attrs
 
 from llmmw._call import FIRM, Call, Listener
-from llmmw._deltas import Delta, Fold, PartEnd, Restarted
+from llmmw._deltas import Delta, Fold, PartDelta, PartEnd, Restarted
 
 __all__ = ["Gate", "at_once", "never_told"]
 
@@ -46,6 +46,8 @@ class Gate:
     _held: list[Delta] = attrs.field(factory=list)
     _wait: int = attrs.field(init=False)
     """For so many deltas with content."""
+    _open: bool = False
+    """Nothing more is held or decided: what comes goes on."""
     fold: Fold = attrs.field(factory=Fold)
 
     @_wait.default
@@ -64,9 +66,16 @@ class Gate:
         assert call.listener is not None
         return cls(call.listener, call.on_interrupt, first, claim, hold_back)
 
-    async def __call__(self, delta: Delta) -> None:
+    def __call__(self, delta: Delta) -> Awaitable[None]:
+        if self._open and isinstance(delta, PartDelta):  # nearly all
+            self.fold(delta)
+            return self.listener(delta)
+        return self._judge(delta)
+
+    async def _judge(self, delta: Delta) -> None:
         self.fold(delta)
         if isinstance(delta, Restarted):
+            self._open = False
             self._held.clear()
             if self.passed:
                 await self._pass(delta)
@@ -83,6 +92,7 @@ class Gate:
         if self.won and not self._wait and self._on_interrupt != "buffer":
             await self.release()
             await self._pass(delta)
+            self._open = self.fold.anything
         else:
             self._held.append(delta)
 

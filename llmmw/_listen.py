@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Awaitable, Generator, Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any, Literal
 
 import attrs
 
 from llmmw._call import Call, Listener
 from llmmw._deltas import (
+    HEARD,
     Delta,
     Fold,
     PartDelta,
@@ -116,17 +117,6 @@ _TYPES = {"text": TextPart, "refusal": TextPart, "reasoning": ReasoningPart}
 _NONE = (None, -1)
 
 
-class _Done:
-    """Nothing to wait for."""
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        return
-        yield
-
-
-_DONE = _Done()
-
-
 @attrs.define(eq=False)
 class ResponseBuilder:
     """Builds a provider's answer piece by piece, and tells each piece to the call's listener.
@@ -149,7 +139,7 @@ class ResponseBuilder:
     def _tell(self, delta: Delta) -> Awaitable[None]:
         self.fold(delta)
         listener = self.call.listener
-        return _DONE if listener is None else listener(delta)
+        return HEARD if listener is None else listener(delta)
 
     async def start(self, *, id: str | None = None, model: str | None = None) -> None:
         """The provider has begun; told once, later calls change nothing."""

@@ -1,19 +1,20 @@
 """From push to pull: what a user iterates. The only place where an answer crosses tasks.
 
 The chain runs in a task and tells its deltas into a buffer; the user takes them out. The buffer
-is bounded by the size of an answer, so a slow reader never slows a provider, and the channel is
-closed synchronously, so that an error can't be lost between the two.
+is bounded by the size of an answer, so a slow reader never slows a provider; it is ended
+synchronously, so that an error can't be lost between the two; and a reader is woken once for all
+that has come at once.
 """
 
 from __future__ import annotations
 
-import math
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import trio
 
 from llmmw._call import Call
-from llmmw._deltas import Delta, Fold, PartDelta, PartStart, deltas_of
+from llmmw._deltas import HEARD, Delta, Fold, PartDelta, PartStart, deltas_of
 from llmmw._listen import AnswerSize
 from llmmw._parts import TextPart
 from llmmw._response import Generation, Response
@@ -21,6 +22,9 @@ from llmmw._tasks import unstopped
 from llmmw.errors import LLMError
 
 __all__ = ["Stream", "TextPieces"]
+
+_MANY = 32
+"""Deltas after which a reader that has more to read lets other tasks run."""
 
 
 class Stream:
@@ -31,20 +35,26 @@ class Stream:
     """
 
     def __init__(self) -> None:
-        self._send, self._receive = trio.open_memory_channel[Delta](math.inf)
+        self._deltas: deque[Delta] = deque()
+        self._ended = False
+        self._readers = trio.lowlevel.ParkingLot()
+        self._at_once = 0
         self._fold = Fold()
         self._size = AnswerSize()
         self._response: Generation | None = None
         self._error: Exception | None = None
 
-    async def _listen(self, delta: Delta) -> None:
+    def _listen(self, delta: Delta) -> Awaitable[None]:
         self._fold(delta)
         self._size(delta)
-        self._send.send_nowait(delta)
+        self._deltas.append(delta)
+        if self._readers:
+            self._readers.unpark_all()
+        return HEARD
 
     async def _run(self, answer: Callable[[Call], Awaitable[Response]], call: Call) -> None:
         """Answer the call into this stream; never raises but `Cancelled`."""
-        with self._send:
+        try:
             try:
                 response = await answer(call.replace(listener=self._listen))
                 assert isinstance(response, Generation)
@@ -58,18 +68,32 @@ class Stream:
                 self._error = error
             except Exception as error:
                 self._error = unstopped(error)
+        finally:
+            self._ended = True
+            self._readers.unpark_all()
 
     def __aiter__(self) -> AsyncIterator[Delta]:
         return self
 
     async def __anext__(self) -> Delta:
-        try:
-            return await self._receive.receive()
-        except trio.EndOfChannel:
-            if self._error is None:
-                raise StopAsyncIteration from None
-        # Raised out here, since `from None` would take away the cause that the error may have.
-        raise self._error
+        if self._deltas:
+            await self._pause()
+        while not self._deltas:
+            if not self._ended:
+                await self._readers.park()
+            elif self._error is None:
+                raise StopAsyncIteration
+            else:
+                raise self._error
+        return self._deltas.popleft()
+
+    async def _pause(self) -> None:
+        """Be cancelled if anybody wants that; and now and then, let others run."""
+        self._at_once += 1
+        if self._at_once % _MANY:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        else:
+            await trio.lowlevel.checkpoint()
 
     @property
     def text(self) -> AsyncIterator[str]:

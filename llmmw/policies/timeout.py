@@ -17,13 +17,14 @@ provider.
 from __future__ import annotations
 
 import math
+from collections.abc import Awaitable
 
 import attrs
 import trio
 
 from llmmw._call import Call, Listener
 from llmmw._chain import Handler
-from llmmw._deltas import Delta, PartDelta, PartEnd, Restarted
+from llmmw._deltas import HEARD, Delta, PartDelta, PartEnd, Restarted
 from llmmw._ledger import LimitReached
 from llmmw._response import Response
 from llmmw.errors import ConfigError, DeadlineExceeded
@@ -111,7 +112,7 @@ class _Total:
 class _Watch:
     """A listener that moves the deadline of its scope with each delta."""
 
-    __slots__ = ("_end", "_first", "_idle", "_listener", "_options", "scope")
+    __slots__ = ("_due", "_end", "_first", "_idle", "_listener", "_options", "scope")
 
     def __init__(self, options: Timeout, listener: Listener | None) -> None:
         now = trio.current_time()
@@ -122,13 +123,13 @@ class _Watch:
         self.start(now)
 
     def hold(self) -> None:
-        self._end = self._first = self.scope.deadline = math.inf
+        self._end = self._first = self._due = self.scope.deadline = math.inf
 
     def start(self, now: float) -> None:
         total = self._options.total
         self._end = math.inf if total is None else now + total
         self._first = self._first_deadline(now)
-        self.scope.deadline = min(self._end, self._first)
+        self._due = self.scope.deadline = min(self._end, self._first)
 
     def _first_deadline(self, now: float) -> float:
         limit = self._options.first_token
@@ -136,26 +137,39 @@ class _Watch:
 
     def limit(self) -> str:
         """The name of the limit that ran out."""
-        if self.scope.deadline >= self._end:
+        if self._due >= self._end:
             return "total"
         return "idle" if math.isnan(self._first) else "first_token"
 
-    async def __call__(self, delta: Delta) -> None:
-        if self.scope.cancel_called:  # a limit ran out while this delta was on its way
-            await trio.lowlevel.checkpoint_if_cancelled()
-            if self._listener is not None:  # sent from a shielded section, which may complete
-                await self._listener(delta)
-            return
+    def __call__(self, delta: Delta) -> Awaitable[None]:
+        now = trio.current_time()
+        if now >= self._due:  # a limit ran out while this delta was on its way
+            return self._too_late(delta)
         if isinstance(delta, PartEnd) or (isinstance(delta, PartDelta) and delta.content):
             self._first = math.nan  # content has come: from now on, idle counts
-        came = trio.current_time()
-        if self._listener is not None:
-            self.scope.deadline = self._end
+        heard = HEARD if self._listener is None else self._listener(delta)
+        if heard is not HEARD:
+            return self._while_heard(delta, heard, now)
+        self._go_on(delta, now)
+        return HEARD
+
+    async def _too_late(self, delta: Delta) -> None:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self._listener is not None:  # sent from a shielded section, which may complete
             await self._listener(delta)
+
+    async def _while_heard(self, delta: Delta, heard: Awaitable[None], came: float) -> None:
+        self._set(self._end)
+        await heard
         now = trio.current_time()
+        self._first += now - came
+        self._go_on(delta, now)
+
+    def _go_on(self, delta: Delta, now: float) -> None:
         if isinstance(delta, Restarted):
             self._first = self._first_deadline(now)
-        elif not math.isnan(self._first):
-            self._first += now - came
-        due = now + self._idle if math.isnan(self._first) else self._first
-        self.scope.deadline = min(self._end, due)
+        self._set(min(self._end, now + self._idle if math.isnan(self._first) else self._first))
+
+    def _set(self, due: float) -> None:
+        if due != self._due:  # a move takes longer than all else that is done here
+            self._due = self.scope.deadline = due

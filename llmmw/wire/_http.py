@@ -289,7 +289,7 @@ class _Exchange(AbstractAsyncContextManager[Reply]):
     """A request, and its answer as long as that is read. No generator, since that of each call
     would cost more than all else that happens here."""
 
-    __slots__ = ("_asked", "_begin", "_reply", "_sent")
+    __slots__ = ("_begin", "_given", "_reply")
 
     def __init__(
         self,
@@ -297,10 +297,12 @@ class _Exchange(AbstractAsyncContextManager[Reply]):
         asked: Asked,
         sent: Callable[[], None] | None,
     ) -> None:
-        self._begin, self._asked, self._sent = begin, asked, sent
+        self._begin, self._given = begin, (asked, sent)
 
     async def __aenter__(self) -> Reply:
-        self._reply = await self._begin(self._asked, self._sent)
+        given = self._given
+        del self._given  # a body need not be kept as long as its answer takes
+        self._reply = await self._begin(*given)
         return self._reply
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:

@@ -40,7 +40,8 @@ class Reply:
         self._answer = answer
         self._pieces: AsyncGenerator[bytes, None] = answer.aiter_raw()
         self._size = 0
-        self._coding = answer.headers.get("content-encoding", "").strip().lower()
+        coding = answer.headers.get("content-encoding", "").strip().lower()
+        self._coding = "" if coding == "identity" else coding
         self._unpacker: Any = None
         self._decoder: SSEDecoder | None = None
         self._ended = False
@@ -62,7 +63,7 @@ class Reply:
     def size(self) -> int | None:
         """How long the body will be, if its host says so."""
         told = self.headers.get("content-length", "")
-        return int(told) if told.isdecimal() and self._coding in {"", "identity"} else None
+        return int(told) if told.isdecimal() and not self._coding else None
 
     @property
     def info(self) -> HttpInfo:
@@ -88,7 +89,7 @@ class Reply:
             raise StreamInterrupted("the answer was given up before its end")
         try:
             async for packed in self._pieces:
-                piece = self._unpacked(packed)
+                piece = self._unpacked(packed) if self._coding else packed
                 self._size += len(piece)
                 if self._size > self.most_bytes:
                     raise ProtocolError(f"the answer is larger than {self.most_bytes} bytes")
@@ -104,19 +105,15 @@ class Reply:
         raise failure
 
     def _unpacked(self, piece: bytes) -> bytes:
-        if self._coding in {"", "identity"}:
-            return piece
         if self._coding not in {"gzip", "x-gzip"}:
             raise ProtocolError(
                 f"the answer is encoded as {self._coding!r}, which nobody asked for"
             )
         told = b""
         left = self.most_bytes + 1 - self._size
-        if self._unpacker is None:  # made late, since it takes much memory
-            self._unpacker = zlib.decompressobj(_GZIP)
         try:
             while piece and len(told) < left:
-                if self._unpacker.eof:  # gzip may stand behind gzip
+                if self._unpacker is None or self._unpacker.eof:  # gzip may stand behind gzip
                     self._unpacker = zlib.decompressobj(_GZIP)
                 told += self._unpacker.decompress(piece, left - len(told))
                 piece = self._unpacker.unused_data

@@ -71,6 +71,11 @@ class SSEDecoder:
         self._straying = 0  # characters in _stray, each line's end among them
 
     @property
+    def _at_rest(self) -> bool:
+        """Whether nothing is left of what came before."""
+        return not (self._fresh or self._cr or self._line or self._data or self._name)
+
+    @property
     def stray(self) -> str:
         """What stood in the stream as bare JSON, outside of events, up to 64 KiB.
 
@@ -85,6 +90,9 @@ class SSEDecoder:
         Raises:
             ProtocolError: if an event or a line is too long; the stream is of no use then.
         """
+        whole = data.endswith(b"\n\n") and b"\r" not in data and len(data) <= self._max
+        if whole and self._at_rest:  # nearly always
+            return self._events(str(data, "utf-8", "replace"))
         if self._fresh:
             data = self._without_mark(data)
         if self._cr and data:

@@ -257,6 +257,8 @@ async def _read_events(reply: Reply, answer: Answer, listener: Listener | None) 
             for delta in _deltas(event, reply, answer):
                 if listener is not None:
                     await listener(delta)
+        del event
+        events.clear()  # thousands of streams may wait here
         if not answer.complete or until == math.inf:
             until = spare(_GRACE) if answer.complete else math.inf
     if not answer.complete:

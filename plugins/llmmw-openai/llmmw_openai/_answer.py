@@ -26,6 +26,7 @@ from llmmw.errors import ProtocolError
 from llmmw.plugin import ResponseBuilder
 from llmmw_openai._calls import Called, Calls
 from llmmw_openai._logprobs import logprobs_of
+from llmmw_openai._text import plain_text, text_alone
 from llmmw_openai._think import ThinkSplitter, ThinkTags
 from llmmw_openai._usage import finish_of, usage_of
 
@@ -34,7 +35,6 @@ __all__ = ["Answer", "seconds_of"]
 Json = Mapping[str, Any]
 
 _MOST_CANDIDATES = 1000
-_PLAIN = frozenset({"content", "role"})
 _LAST = 1e15
 """No time is later: seconds since 1970."""
 
@@ -96,10 +96,19 @@ class Answer:
     _choices: dict[int, _Choice] = attrs.field(factory=dict, init=False)
     _usage: Json | None = attrs.field(default=None, init=False)
     _beside: dict[str, Any] = attrs.field(factory=dict, init=False)
+    _last: Json | None = attrs.field(default=None, init=False)
+    """What stood around the choices of the last piece that was taken."""
+
+    def text_alone(self, chunk: Any) -> str:
+        """The text of a piece that differs from the last in nothing else, as nearly all do; empty
+        if this one has to be taken. `take` would read the same in five times the time."""
+        return text_alone(chunk, self._last)
 
     async def take(self, chunk: dict[str, Any], *, whole: bool = False) -> None:
         """Read a piece, or a whole answer, out of which is taken what is read here."""
         choices = _objects(chunk.pop("choices", None))
+        chunk.pop("obfuscation", None)
+        around = chunk.copy()
         if choices and not self._choices:
             id_, model = _text(chunk.get("id")), _text(chunk.get("model"))
             await self.builder.start(id=id_ or None, model=model or None)
@@ -108,7 +117,6 @@ class Answer:
             usage = usage or place.get("usage")
         if usage:
             self._usage = _object(usage) or self._usage
-        chunk.pop("obfuscation", None)
         if None in chunk.values():
             chunk = {name: told for name, told in chunk.items() if told is not None}
         self._beside.update(chunk)
@@ -116,11 +124,12 @@ class Answer:
             number = choice.get("index")
             at = number if isinstance(number, int) and 0 <= number < _MOST_CANDIDATES else 0
             known = self._known(at)
-            plain = "" if whole or known.splitter is not None else _plain_text(choice)
+            plain = "" if whole or known.splitter is not None else plain_text(choice)
             if plain:
                 await self.builder.text(plain, candidate=at)
             else:
                 await self._choice(choice, known, at, whole)
+        self._last = around if 0 in self._choices and self.think_tags == "no" else None
 
     @property
     def finished(self) -> bool:
@@ -281,15 +290,6 @@ class Answer:
                 extra={self.name: known.audio},
             )
             await self.builder.part(sound, candidate=at)
-
-
-def _plain_text(choice: Json) -> str:
-    """The text of a piece that has nothing else, as nearly all have."""
-    delta = choice.get("delta")
-    if not isinstance(delta, dict) or not delta.keys() <= _PLAIN:
-        return ""
-    ends = choice.get("finish_reason") is not None
-    return "" if ends or choice.get("logprobs") else _text(delta.get("content"))
 
 
 def _calls_of(delta: Json) -> list[Json]:

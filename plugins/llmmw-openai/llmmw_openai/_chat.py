@@ -31,8 +31,9 @@ async def read_chat(reply: Reply, answer: Answer, echo: Echo | None = None) -> N
                 if event.data.startswith("[DONE]"):
                     await reply.drain()
                     return
-                if event.data.strip():
-                    await _take(event, reply, answer, echo)
+                await _take(event, reply, answer, echo)
+            del event
+            events.clear()  # thousands of streams may wait here
     except StreamInterrupted:
         if not answer.finished:
             raise
@@ -41,9 +42,14 @@ async def read_chat(reply: Reply, answer: Answer, echo: Echo | None = None) -> N
 
 
 async def _take(event: SSEEvent, reply: Reply, answer: Answer, echo: Echo | None) -> None:
+    if not event.data.strip():
+        return
     if event.event == "error":
         raise reply.error(event.data.encode())
     chunk = loads(event.data)
+    if echo is None and (text := answer.text_alone(chunk)):
+        await answer.builder.text(text)
+        return
     error = reply.error_in(chunk) or _stopped(reply, chunk)
     if error is None and not isinstance(chunk, dict):
         raise ProtocolError(f"the host sent a {type(chunk).__name__} where an object belongs")
