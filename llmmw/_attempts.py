@@ -87,17 +87,7 @@ async def attempt(
     if call.listener is None:
         inner = call.replace(request=request, attempt=record)
     else:
-        heard = call
-        if history.said is not None and history.said.begun:
-            join = Join(history.said, record)
-            heard, request = call.replace(listener=join), history.said.request(request)
-
-        def first() -> None:
-            record.first = trio.current_time()
-            ledger.write(AttemptFirst, record.first, number)
-
-        gate = record.gate = Gate.before(heard, first, claim, history.hold_back)
-        inner = call.replace(request=request, attempt=record, listener=gate)
+        inner, join = _behind_gate(call, request, record, history, claim)
     outcome, message = "Cancelled", ""
     response: Response | None = None
     try:
@@ -127,6 +117,24 @@ async def attempt(
         spent = response.spent if response is not None else ()
         seconds = ended - record.opened
         ledger.write(AttemptEnded, ended, number, outcome, seconds, message, *spent)
+
+
+def _behind_gate(
+    call: Call, request: Request, record: Record, history: History, claim: Claim
+) -> tuple[Call, Join | None]:
+    """The call of an attempt that is heard, and what joins it to an answer it goes on with."""
+    join: Join | None = None
+    heard = call
+    if history.said is not None and history.said.begun:
+        join = Join(history.said, record)
+        heard, request = call.replace(listener=join), history.said.request(request)
+
+    def first() -> None:
+        record.first = trio.current_time()
+        call.ledger.write(AttemptFirst, record.first, record.number)
+
+    gate = record.gate = Gate.before(heard, first, claim, history.hold_back)
+    return call.replace(request=request, attempt=record, listener=gate), join
 
 
 def _is_patched(request: Request, original: Request) -> bool:

@@ -85,7 +85,7 @@ class History:
     """What each target was asked, in the order of their first use."""
     latest: float = math.inf
     """The deadline: a start that is not before it is of no use."""
-    refused: set[str] = attrs.field(factory=set)
+    refused: frozenset[str] = frozenset()
     """The targets that the budget has just refused to ask again."""
     failures: list[Record] = attrs.field(factory=list)
     """The attempts that failed, in the order of their ends."""
@@ -95,10 +95,10 @@ class History:
     """What the caller has heard, if it wants its answer to be continued."""
     hold_back: int = 0
     """How many deltas with content each attempt holds back."""
-    fit: set[tuple[str, bool]] = attrs.field(factory=set)
+    fit: frozenset[tuple[str, bool]] = frozenset()
     """The targets that can serve the call, of those that were looked at; and whether to go on with
     an answer."""
-    passed_over: set[str] = attrs.field(factory=set)
+    passed_over: frozenset[str] = frozenset()
     """Those that can't, and are not to be asked."""
 
     def on(self, target: str) -> list[Record]:

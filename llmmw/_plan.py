@@ -66,32 +66,25 @@ class Plan:
         for budget in (self.budget, *(hedge.budget for hedge in self.hedges)):
             if budget is not None:
                 budget.deposit(target, now)
-        first = Start(target, now, "first", call.request)
+        start: Start | None = Start(target, now, "first", call.request)
+        response: Response | None = None
         if self.hedges:
-            response = await _Race(self, call, next, history).run(first)
-        else:
-            response = await self._in_turn(call, next, history, first)
+            response = await _Race(self, call, next, history).run(start)
+            start = None
+        while start is not None:
+            record = begin(call, start, history)
+            response = await attempt(call, next, start.request, record, history)
+            start = None if response is not None else self.following(call, history)
+            if start is not None:
+                await wait(call, start, record)
         if response is None:
             raise verdict(history)
         return response
 
-    async def _in_turn(
-        self, call: Call, next: Handler, history: History, start: Start | None
-    ) -> Response | None:
-        while start is not None:
-            record = begin(call, start, history)
-            response = await attempt(call, next, start.request, record, history)
-            if response is not None:
-                return response
-            start = self.following(call, history)
-            if start is not None:
-                await wait(call, start, record)
-        return None
-
     def following(self, call: Call, history: History) -> Start | None:
         """The next attempt after all have ended, paid for; or `None`: there will be no other."""
         now = trio.current_time()
-        history.refused.clear()
+        history.refused = frozenset()
         while starts := list(self._proposals(self.policies, history, now)):
             start = min(starts, key=lambda s: (s.last_resort, max(s.at, now)))
             if self._passes_over(call, start, history):
@@ -99,7 +92,7 @@ class Plan:
             paid = self.paid(call, start, history)
             if paid is not None:
                 return paid
-            history.refused.add(start.target)
+            history.refused |= {start.target}
         return None
 
     def beside(self, call: Call, history: History) -> Start | None:
@@ -118,9 +111,9 @@ class Plan:
             return False
         why = objection(call, start.request, said, first=history.new(target))
         if not why:
-            history.fit.add(looked)
+            history.fit |= {looked}
             return False
-        history.passed_over.add(target)
+        history.passed_over |= {target}
         parent = call.attempt.number
         call.ledger.write(TargetPassedOver, trio.current_time(), target, why, parent)
         return True

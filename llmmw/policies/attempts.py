@@ -9,6 +9,7 @@ Nested instead, each would multiply the other's attempts.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any
 
 import attrs
@@ -71,8 +72,8 @@ class Attempts:
             raise ConfigError(f"Attempts(max_attempts={max_attempts}): expected 1 or more")
         self.__attrs_init__(policies, budget or Budget(), max_attempts, max_resumes, hold_back)
 
-    async def __call__(self, call: Call, next: Handler) -> Response:
-        return await self._plan(call, next)
+    def __call__(self, call: Call, next: Handler) -> Awaitable[Response]:
+        return self._plan(call, next)
 
     def statistics(self) -> dict[str, Any]:
         """What the budget holds, for accounts that are not full."""

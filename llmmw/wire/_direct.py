@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -67,15 +67,17 @@ class DirectLine:
     _pool: Pool = attrs.field(factory=lambda: Pool(tls=tls), init=False, repr=False)
     _heads: dict[tuple[object, ...], _Head] = attrs.field(factory=dict, init=False, repr=False)
 
-    async def send(self, asked: Asked, account: Account, body: Sending | None) -> Any:
+    def send(
+        self, asked: Asked, account: Account, body: Sending | None
+    ) -> Coroutine[Any, Any, Any]:
         """The answer, when its head has come."""
         if TAPE.get() is None:
             outgoing = self._outgoing(asked, account, body)
             if outgoing is not None:
-                return await self._pool.send(*outgoing)
+                return self._pool.send(*outgoing)
         if self._other is None:
             self._other = HttpxLine(new_client())
-        return await self._other.send(asked, account, body)
+        return self._other.send(asked, account, body)
 
     async def warm(self, base_url: str) -> None:
         """Have an idle connection to a host, unless there is one, or one that is being made."""

@@ -7,7 +7,7 @@ errors; those of httpx are dropped with their frames, since these hold the heade
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -187,7 +187,9 @@ class Http:
     ) -> AbstractAsyncContextManager[Reply]:
         return _Exchange(self._begin, asked, sent)
 
-    async def _begin(self, asked: Asked, sent: Callable[[], None] | None) -> Reply:
+    async def _begin(
+        self, exchange: _Exchange, asked: Asked, sent: Callable[[], None] | None
+    ) -> Reply:
         """The answer to a request, when its head has come with a status of success."""
         path = asked.path
         if ("/." in path or "//" in path) and _ASTRAY.search(path.partition("?")[0]):
@@ -200,6 +202,7 @@ class Http:
             sent()
         reply = await self._send(asked, secret)
         if 200 <= reply.status < 300:
+            exchange.reply = reply
             return reply
         try:
             fresh = None
@@ -214,6 +217,7 @@ class Http:
         except BaseException:
             await reply.close()
             raise
+        exchange.reply = reply
         return reply
 
     async def _secret(self) -> Secret | None:
@@ -225,12 +229,15 @@ class Http:
                 raise
             return None  # nothing leaves, so nothing need be signed
 
-    async def _send(self, asked: Asked, secret: Secret | None) -> Reply:
+    def _send(self, asked: Asked, secret: Secret | None) -> Awaitable[Reply]:
         if self.client is None:
             raise ConfigError("the provider is not open: call it through a Client")
-        if not isinstance(asked.body, Body):
-            return await self._answer(asked, secret, None)
-        with asked.body.open() as pieces:
+        if isinstance(asked.body, Body):
+            return self._send_pieces(asked, asked.body, secret)
+        return self._answer(asked, secret, None)
+
+    async def _send_pieces(self, asked: Asked, body: Body, secret: Secret | None) -> Reply:
+        with body.open() as pieces:
             sending = Sending(pieces)
             try:
                 return await self._answer(asked, secret, sending)
@@ -265,7 +272,7 @@ class Http:
 
     def _account(self, secret: Secret | None) -> Account:
         asking = self._asking
-        if asking is not None and asking.secret is secret:
+        if asking is not None and asking.secret is secret and asking.headers is self.headers:
             return asking
         for one in (secret, *self.headers.values()):
             if isinstance(one, Secret):
@@ -289,23 +296,23 @@ class _Exchange(AbstractAsyncContextManager[Reply]):
     """A request, and its answer as long as that is read. No generator, since that of each call
     would cost more than all else that happens here."""
 
-    __slots__ = ("_begin", "_given", "_reply")
+    __slots__ = ("_begin", "_given", "reply")
 
     def __init__(
         self,
-        begin: Callable[[Asked, Callable[[], None] | None], Awaitable[Reply]],
+        begin: Callable[..., Coroutine[Any, Any, Reply]],
         asked: Asked,
         sent: Callable[[], None] | None,
     ) -> None:
         self._begin, self._given = begin, (asked, sent)
+        self.reply: Reply
 
-    async def __aenter__(self) -> Reply:
+    def __aenter__(self) -> Coroutine[Any, Any, Reply]:
         given = self._given
         del self._given  # a body need not be kept as long as its answer takes
-        self._reply = await self._begin(*given)
-        return self._reply
+        return self._begin(self, *given)
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, LLMError):
-            error.request_id = error.request_id or self._reply.request_id
-        await self._reply.close()
+            error.request_id = error.request_id or self.reply.request_id
+        await self.reply.close()

@@ -80,7 +80,8 @@ class Line:
             try:
                 return self._socket.recv(READ)
             except BlockingIOError:
-                await trio.lowlevel.wait_readable(self._waited())
+                pass  # out here, so that the error does not wait along
+            await trio.lowlevel.wait_readable(self._waited())
 
     def _waited(self) -> socket.socket:
         if self._socket.fileno() < 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
 from typing import Any, ClassVar, Literal, get_args
@@ -186,18 +186,18 @@ class OpenAI(Administered, Provider):
         """Makes a connection, if none is idle."""
         await self._http.warm()
 
-    async def __call__(self, call: Call) -> Response:
+    def __call__(self, call: Call) -> Coroutine[Any, Any, Response]:
         request = call.request
-        if isinstance(request, Generate) and self._api == "responses":
-            return await self._respond(call, request)
         if isinstance(request, Generate):
-            return await self._chats.generate(call, request)
+            if self._api == "responses":
+                return self._respond(call, request)
+            return self._chats.generate(call, request)
         if isinstance(request, Together):
-            return await self._chats.together(call, request)
+            return self._chats.together(call, request)
         if isinstance(request, Embed):
-            return await self._embed(call, request)
+            return self._embed(call, request)
         if isinstance(request, CountTokens):
-            return await self._count(call, request)
+            return self._count(call, request)
         raise UnsupportedFeature(f"this wire does not answer {type(request).__name__}")
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any
 
 import attrs
@@ -147,8 +148,8 @@ def _as_text(request: Generate, target: str) -> tuple[Generate, tuple[str, ...]]
 def _posted(
     http: Http, call: Call, path: str, body: Json, *, stream: bool = False
 ) -> AbstractAsyncContextManager[Reply]:
-    sent = call.attempt.mark_sent
-    return http.post(path, dumps(body), stream=stream, sent=lambda: sent(call.ledger))
+    sent = partial(call.attempt.mark_sent, call.ledger)
+    return http.post(path, dumps(body), stream=stream, sent=sent)
 
 
 async def _read(
