@@ -111,24 +111,28 @@ class _OpenPart:
 
     part: Part
     text: list[str] = attrs.field(factory=list)
-    arguments: list[str] = attrs.field(factory=list)
-    data: bytearray = attrs.field(factory=bytearray)
+    # Made when they are needed: most parts are text, and thousands may be open at once.
+    arguments: list[str] | tuple[()] = ()
+    data: bytearray | bytes = b""
     signature: str | None = None
-    citations: list[Citation] = attrs.field(factory=list)
-    logprobs: list[TokenLogprob] = attrs.field(factory=list)
+    citations: tuple[Citation, ...] = ()
+    logprobs: list[TokenLogprob] | tuple[()] = ()
 
     def add(self, delta: PartDelta) -> None:
         if delta.text:
             self.text.append(delta.text)
         if delta.arguments:
+            self.arguments = self.arguments or []
             self.arguments.append(delta.arguments)
         if delta.signature:
             self.signature = delta.signature
         if delta.citation is not None:
-            self.citations.append(delta.citation)
+            self.citations += (delta.citation,)
         if delta.logprobs:
+            self.logprobs = self.logprobs or []
             self.logprobs += delta.logprobs
         if delta.data:
+            self.data = self.data or bytearray()
             self.data += delta.data
 
     def whole(self) -> Part:

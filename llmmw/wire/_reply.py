@@ -105,7 +105,7 @@ class Reply:
         raise failure
 
     def _unpacked(self, piece: bytes) -> bytes:
-        if self._coding not in {"gzip", "x-gzip"}:
+        if self._coding not in {"gzip", "x-gzip", "deflate"}:
             raise ProtocolError(
                 f"the answer is encoded as {self._coding!r}, which nobody asked for"
             )
@@ -114,7 +114,7 @@ class Reply:
         try:
             while piece and len(told) < left:
                 if self._unpacker is None or self._unpacker.eof:  # gzip may stand behind gzip
-                    self._unpacker = zlib.decompressobj(_GZIP)
+                    self._unpacker = zlib.decompressobj(_window(self._coding, piece))
                 told += self._unpacker.decompress(piece, left - len(told))
                 piece = self._unpacker.unused_data
             return told
@@ -222,6 +222,14 @@ class Reply:
             with suppress(httpx.HTTPError, httpx.StreamError):
                 async for _ in self._pieces:
                     pass
+
+
+def _window(coding: str, begun: bytes) -> int:
+    """What zlib is to expect. Of `deflate` there are two kinds: as RFC 9110 has it, in the frame of
+    zlib, which begins with the bits of an 8; and bare, as some servers have it."""
+    if coding != "deflate":
+        return _GZIP
+    return zlib.MAX_WBITS if begun[0] & 0x0F == zlib.DEFLATED else -zlib.MAX_WBITS
 
 
 def spare(seconds: float) -> float:

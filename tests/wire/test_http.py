@@ -121,6 +121,20 @@ async def test_a_body_larger_than_any_takes_little_memory(monkeypatch: pytest.Mo
     assert most < 8 * 2**20
 
 
+@pytest.mark.parametrize("window", [zlib.MAX_WBITS, -zlib.MAX_WBITS])
+async def test_deflate_of_both_kinds(window: int) -> None:
+    """Nobody asks for it, and some servers send it all the same."""
+    packer = zlib.compressobj(wbits=window)
+    packed = packer.compress(b"hello " * 100) + packer.flush()
+    for pieces in ([packed], [packed[:1], packed[1:]]):
+        async with opened(Answer(headers={"Content-Encoding": "deflate"}, pieces=pieces)) as (
+            http,
+            _,
+        ):
+            async with http.post("/", b"{}") as reply:
+                assert await reply.read() == b"hello " * 100
+
+
 async def test_gzip_behind_gzip() -> None:
     """What stands behind an end is read too, and piles up nowhere."""
     headers = {"Content-Encoding": "gzip"}

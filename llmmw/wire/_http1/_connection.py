@@ -147,11 +147,11 @@ class Answer:
     __slots__ = (
         "_connection",
         "_done",
+        "_headers",
         "_reading",
         "_released",
         "_times",
         "_waits",
-        "headers",
         "status_code",
     )
 
@@ -166,9 +166,22 @@ class Answer:
         self._times = times
         self._released = self._waits = False
         self.status_code = reading.status
-        self.headers = Headers(reading.headers)
+        self._headers: Headers | None = None
         if reading.complete:
             self._release()
+
+    @property
+    def headers(self) -> Headers:
+        """The headers."""
+        if self._headers is None:
+            self._headers = Headers(self._reading.headers)
+            self._reading.headers = []  # kept once, since a stream may last
+        return self._headers
+
+    @property
+    def raw_headers(self) -> list[tuple[bytes, bytes]]:
+        """The headers as they came; for who does not look at `headers`."""
+        return self._reading.headers
 
     @property
     def reason(self) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,13 +16,12 @@ class Headers(Mapping[str, str]):
         raw: as they came; none has a line feed in it.
     """
 
-    __slots__ = ("_rows", "raw")
+    __slots__ = ("_rows",)
 
     def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
-        self.raw = raw
         # All names at once, and all values, take a third of the time.
-        names = b"\n".join([name for name, _ in raw]).decode("ascii", "replace").lower()
-        rows = list(zip(names.split("\n"), _texts([value for _, value in raw]), strict=False))
+        names = _lower(b"\n".join([name for name, _ in raw]))
+        rows = list(zip(names, _texts([value for _, value in raw]), strict=False))
         self._rows = dict(rows)
         if len(self._rows) < len(rows):
             self._rows.clear()
@@ -43,6 +43,11 @@ class Headers(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self._rows)
+
+
+@functools.lru_cache(maxsize=256)  # a host sends the same with each answer: they are kept once
+def _lower(joined: bytes) -> tuple[str, ...]:
+    return tuple(joined.decode("ascii", "replace").lower().split("\n"))
 
 
 def _texts(values: list[bytes]) -> list[str]:

@@ -61,7 +61,7 @@ class Http1Transport(httpx.AsyncBaseTransport):
         extensions["reason_phrase"] = answer.reason
         return httpx.Response(
             answer.status_code,
-            headers=answer.headers.raw,
+            headers=answer.raw_headers,
             stream=_Stream(answer),
             extensions=extensions,
         )
