@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -96,9 +96,18 @@ class Restarted:
 Delta: TypeAlias = ResponseStart | PartStart | PartDelta | PartEnd | Restarted
 
 
-class _Heard:
+class _Heard(Coroutine[Any, Any, None]):  # not only awaitable: trio calls nothing less in a task
     def __await__(self) -> Generator[Any, Any, None]:
         return iter(())  # type: ignore[return-value]  # half as long as a generator takes
+
+    def send(self, value: object) -> None:
+        raise StopIteration
+
+    def throw(self, *error: Any) -> None:
+        raise error[-1]
+
+    def close(self) -> None:
+        pass
 
 
 HEARD: Awaitable[None] = _Heard()

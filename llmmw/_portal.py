@@ -18,7 +18,7 @@ import contextvars
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import trio
@@ -162,7 +162,8 @@ class Work(Generic[T]):
         self._home.portal.works.discard(self)
         if not self.ended:
             self.ended = True
-            self.tell(ended)
+            with suppress(RuntimeError):  # the caller is gone; the others are to be told, too
+                self._put(ended)
 
     def _begin(self) -> None:
         nursery = self._home.nursery

@@ -34,10 +34,11 @@ class ThreadPortal(Portal, trio.abc.Instrument):
         self.thread: threading.Thread = threading.Thread(
             target=self._run, name="llmmw portal", daemon=True
         )
+        self._ident = 0  # of the thread while trio runs there: later another one may have the same
 
     def check_caller(self) -> None:
         """Refuse its own thread."""
-        if self.thread.ident == threading.get_ident():
+        if self._ident == threading.get_ident():
             raise RuntimeError(
                 "llmmw.sync was called in the thread that would answer it, by middleware, a "
                 "provider or an instrument: await the trio client there, or use another thread"
@@ -65,6 +66,7 @@ class ThreadPortal(Portal, trio.abc.Instrument):
         self._mailbox.post(self.cancel_all)
 
     def _run(self) -> None:
+        self._ident = threading.get_ident()
         try:
             trio.run(self.live, instruments=[self])
         finally:
@@ -75,12 +77,17 @@ class ThreadPortal(Portal, trio.abc.Instrument):
                 self.end_all()
                 self.before_io_wait(0.0)
 
+    def end_all(self) -> None:
+        """Tell everybody who still waits that nothing will come: the run is over."""
+        self._ident = 0
+        super().end_all()
+
     def after_pass(self, wake: Callable[[], object]) -> None:
         """Wake somebody, when all tasks that can run have run; in other threads at once.
 
         Who is woken before that takes the interpreter away after the first of many answers.
         """
-        if self.thread.ident == threading.get_ident():
+        if self._ident == threading.get_ident():
             self._later.append(wake)
         else:
             wake()

@@ -76,7 +76,7 @@ class Stream:
         return self
 
     async def __anext__(self) -> Delta:
-        if self._deltas:
+        if self._deltas or self._ended:
             await self._pause()
         while not self._deltas:
             if not self._ended:

@@ -118,8 +118,11 @@ class Guest(Portal):
         self.cancel_all()
 
     def stop(self, why: str) -> None:
-        """Cancel everything, and let the run end."""
-        self.closed = self.closed or why
+        """Cancel everything, and let the run end; soon, if the block is thrown away elsewhere."""
+        self.post(self._stop, why)
+
+    def _stop(self, why: str) -> None:
+        self.closed = why
         self.cancel_all()
 
     async def wait_over(self) -> None:

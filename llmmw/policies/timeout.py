@@ -154,6 +154,7 @@ class _Watch:
         return HEARD
 
     async def _too_late(self, delta: Delta) -> None:
+        self.scope.cancel()  # trio does not look at the clock before all tasks wait
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._listener is not None:  # sent from a shielded section, which may complete
             await self._listener(delta)
@@ -161,11 +162,11 @@ class _Watch:
     async def _while_heard(self, delta: Delta, heard: Awaitable[None], came: float) -> None:
         self._set(self._end)
         await heard
-        now = trio.current_time()
-        self._first += now - came
-        self._go_on(delta, now)
+        self._go_on(delta, came)
 
-    def _go_on(self, delta: Delta, now: float) -> None:
+    def _go_on(self, delta: Delta, came: float) -> None:
+        now = trio.current_time()  # anew, since the listener may have taken long
+        self._first += now - came
         if isinstance(delta, Restarted):
             self._first = self._first_deadline(now)
         self._set(min(self._end, now + self._idle if math.isnan(self._first) else self._first))

@@ -41,7 +41,7 @@ class Asked:
     @property
     def verb(self) -> str:
         """The method of HTTP."""
-        return self.method or ("GET" if self.body is None else "POST")
+        return self.method.upper() or ("GET" if self.body is None else "POST")
 
     @property
     def kind(self) -> str:
@@ -105,6 +105,12 @@ class Account:
     sign: Sign | None = attrs.field(repr=False)
     secret: Secret | None
     scrub: Scrubber = attrs.field(repr=False)
+    secrets: tuple[Secret, ...] = attrs.field(init=False, repr=False)
+
+    @secrets.default
+    def _find_secrets(self) -> tuple[Secret, ...]:
+        found = (self.secret, *self.headers.values())
+        return tuple(one for one in found if isinstance(one, Secret))
 
     def told(self, asked: Asked) -> dict[str, str]:
         """The headers that anybody may see, by their names in lower case."""

@@ -16,6 +16,7 @@ from llmmw.wire._body import Sending
 from llmmw.wire._by_httpx import HttpxLine
 from llmmw.wire._client import new_client, tls
 from llmmw.wire._http1 import (
+    NOT_HERE,
     Origin,
     Pool,
     Request,
@@ -133,7 +134,8 @@ class DirectLine:
         rows = {"host": target.host.decode("ascii"), "accept": "*/*", "user-agent": _us()}
         rows |= account.told(asked)
         text = head_of(asked.verb, target.path, _lines(rows))
-        return _Head(dict(account.headers), target, rows, text, self._is_direct(target))
+        direct = asked.verb not in NOT_HERE and self._is_direct(target)
+        return _Head(dict(account.headers), target, rows, text, direct)
 
 
 def _lines(rows: Mapping[str, str]) -> list[tuple[bytes, bytes]]:

@@ -272,15 +272,13 @@ class Http:
 
     def _account(self, secret: Secret | None) -> Account:
         asking = self._asking
-        if asking is not None and asking.secret is secret and asking.headers is self.headers:
-            return asking
-        for one in (secret, *self.headers.values()):
-            if isinstance(one, Secret):
-                self.scrub.add(one.reveal())
-        self._asking = Account(
-            self.base_url, self.headers, self.header, self.scheme, self.sign, secret, self.scrub
-        )
-        return self._asking
+        if asking is None or asking.secret is not secret or asking.headers is not self.headers:
+            asking = self._asking = Account(
+                self.base_url, self.headers, self.header, self.scheme, self.sign, secret, self.scrub
+            )
+        for one in asking.secrets:  # each time, since the scrubber forgets what was added first
+            self.scrub.add(one.reveal())
+        return asking
 
     def _unreached(self, error: httpx.TransportError) -> LLMError:
         host = httpx.URL(self.base_url).netloc.decode("ascii", "replace")

@@ -21,7 +21,9 @@ __all__ = ["Children", "Results", "children"]
 
 _FOLDER = Path(__file__).parent
 _PATIENCE = 900.0
-"""Seconds that a job may take."""
+"""Seconds that a job may take, besides those of the calls that it has to make."""
+_SLOWEST = 200
+"""Of these a second."""
 Results = dict[str, dict[str, float]]
 """The medians of what each rival measured, by its name."""
 
@@ -45,7 +47,8 @@ class _Child:
         into, out = self._process.stdin, self._process.stdout
         assert into is not None
         assert out is not None
-        patience = threading.Timer(_PATIENCE, self._process.kill)
+        least = (job or {}).get("least", 0)
+        patience = threading.Timer(_PATIENCE + least / _SLOWEST, self._process.kill)
         patience.start()
         try:
             if job is not None:

@@ -353,3 +353,27 @@ def test_what_is_collected_in_another_thread_ends_its_call(hold) -> None:
             assert hold.call("hi").outcome == "cancelled"
 
     asyncio.run(main())
+
+
+def test_a_block_that_is_collected_in_another_thread_is_left_in_its_own(world, hold) -> None:
+    async def block() -> None:
+        async with aio.guest():
+            await asyncio.Event().wait()
+
+    async def main() -> None:
+        thrown = block()
+        waits = thrown.send(None)
+        while not waits.done():
+            await asyncio.sleep(0)
+        thrown.send(None)
+        client = await aio.Client("hold:a", providers=[hold]).open()
+        asking = asyncio.create_task(client.ask("hi"))
+        await seen(hold.call("hi").begun)
+        await asyncio.to_thread(thrown.close)
+        with pytest.raises(RuntimeError, match="the block of its guest was left"):
+            await asking
+        while trio.lowlevel.in_trio_run():
+            await asyncio.sleep(0)
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+    check_free(world)

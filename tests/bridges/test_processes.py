@@ -314,6 +314,72 @@ with multiprocessing.get_context("fork").Pool(2) as pool:
     assert said.count("closed") == 3
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can't fork")
+def test_threads_of_a_forked_child_are_told_the_same(child) -> None:
+    """The system gives the first of them the number of the thread that stayed in the parent."""
+    run = child(
+        FORK
+        + """
+def ask():
+    try:
+        client.ask("hi")
+    except RuntimeError as error:
+        say(error)
+
+async def ask_aio():
+    try:
+        await other.ask("hi")
+    except RuntimeError as error:
+        say(error)
+
+def act():
+    for target in (ask, lambda: asyncio.run(ask_aio())):
+        thread = threading.Thread(target=target)
+        thread.start()
+        thread.join()
+
+client = sync.Client("slow:a", providers=providers()).open()
+other = aio.Client("slow:a", providers=providers())
+asyncio.run(other.open())
+say("status", child_of(act))
+"""
+    )
+    status, said, errors = run.end()
+    refused = "the client is closed: it was opened before the process forked: "
+    assert (status, errors) == (0, "")
+    told = [refused + "open a new client in the child"] * 2
+    assert said == [*told, "status 7"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can't fork")
+def test_workers_that_are_forked_in_a_guest_use_the_background_thread(child) -> None:
+    run = child(
+        FORK
+        + """
+import multiprocessing
+
+async def ask():
+    async with aio.Client("slow:a", providers=providers()) as client:
+        return (await client.ask("hi")).text
+
+def work(number):
+    return asyncio.run(ask())
+
+async def main():
+    async with aio.guest():
+        say(await ask())
+        with multiprocessing.get_context("fork").Pool(1) as pool:
+            say(pool.map(work, range(2)))
+        say(await ask())
+
+asyncio.run(main())
+"""
+    )
+    status, said, errors = run.end()
+    assert (status, errors) == (0, "")
+    assert [line for line in said if line != "closed"] == ["ok", "['ok', 'ok']", "ok"]
+
+
 @pytest.mark.parametrize("new_loop", ["asyncio.new_event_loop", "uvloop.new_event_loop"])
 @pytest.mark.parametrize("runner", [True, False])
 def test_an_interrupt_ends_a_guest(child, new_loop: str, runner: bool) -> None:

@@ -75,6 +75,26 @@ async def test_a_header_and_a_word_of_the_host() -> None:
     assert "authorization" not in server.requests[0].headers
 
 
+async def test_what_has_no_body_whatever_its_head_says() -> None:
+    """Its length is that of the body that a GET would have."""
+
+    async def serve(stream: trio.SocketStream) -> None:
+        async for request in stream:
+            assert request.startswith(b"HEAD /p HTTP/1.1\r\n")
+            await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+
+    async with trio.open_nursery() as nursery:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, serve, listeners)
+        http = Http(base_url=f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}")
+        with trio.fail_after(10):
+            async with http.open():
+                for method in ("HEAD", "head"):
+                    async with http.request(method, "/p") as reply:
+                        assert await reply.read() == b""
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_large_body_arrives_whole() -> None:
     body = bytes(range(256)) * 20_000
     async with opened(Answer(body=body)) as (http, server):
@@ -336,6 +356,17 @@ async def test_what_a_response_may_keep() -> None:
     assert info.rate == {"tokens_remaining": 5.0}
     assert KEY not in repr(http)
     assert OTHER not in repr(http)
+
+
+async def test_a_key_in_use_is_known_whatever_others_come_by() -> None:
+    """Few secrets are kept in mind, so that keys that are renewed do not pile up."""
+    echo = Answer(body=b"{}", headers={"X-Echo": f"you are {KEY}"})
+    async with opened(echo) as (http, _):
+        for number in range(3):
+            async with http.post("/p", b"{}") as reply:
+                assert KEY not in str(reply.info.headers)
+            for other in range(8):
+                http.scrub.add(f"{number}{other}" * 12)
 
 
 async def test_no_log_shows_a_key(caplog: pytest.LogCaptureFixture) -> None:

@@ -100,6 +100,17 @@ async def test_idle_connections_are_bounded_and_grow_old() -> None:
         assert pool.alive == 1
 
 
+async def test_what_nobody_asks_for_any_more_is_closed_when_another_host_is_asked() -> None:
+    async with opened(idle=30) as (pool, far), opened() as (_, other):
+        await ask(pool, far)
+        pool._places[far.origin].idle[0].idle_since -= 31
+        await ask(pool, other)
+        with trio.fail_after(10):
+            await far.until(lambda: far.alive == 0)
+        assert pool.alive == pool._count == 1
+        assert list(pool._places) == [other.origin]
+
+
 async def test_no_connection_is_an_error_and_leaves_no_place_taken() -> None:
     pool = Pool(tls=tls, most_per_host=1)
     dead = Origin(False, "127.0.0.1", 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import trio
 import trustme
 
 from llmmw.errors import ConfigError
+from llmmw.wire import Http1Transport
 from llmmw.wire._client import tls
 from llmmw.wire._http1 import Origin, Pool, Request
 from llmmw.wire._http1._dial import dial
@@ -236,3 +238,90 @@ async def test_what_is_made_ahead_takes_nobodys_place() -> None:
         await pool.warm(far.origin, {})  # the idle one has died
         await far.until(lambda: len(far.streams) == 2)
         assert pool.alive == pool._count == 1
+
+
+async def secured_by_hand(plain: trio.SocketStream, context: ssl.SSLContext, data: bytes) -> bytes:
+    """What a host sends for an answer and the end of its TLS, both at once."""
+    come, leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
+    line = context.wrap_bio(come, leaving, server_side=True)
+    for step in (line.do_handshake, lambda: line.read(65_536)):
+        while True:
+            try:
+                step()
+                break
+            except ssl.SSLWantReadError:
+                await plain.send_all(leaving.read())
+                come.write(await plain.receive_some())
+    await plain.send_all(leaving.read())
+    line.write(data)
+    told = leaving.read()
+    with suppress(ssl.SSLWantReadError):  # the other side has not said that it ends, too
+        line.unwrap()
+    return told + leaving.read()
+
+
+GARBAGE = b"\x17\x03\x03\x00\x20" + b"x" * 32
+"""A record that nobody has made."""
+
+
+@pytest.mark.parametrize(
+    ("head", "behind", "error"),
+    [
+        (b"", b"", None),
+        (b"Content-Length: 5\r\n", b"", None),
+        (b"Content-Length: 5\r\n", GARBAGE, None),
+        (b"Content-Length: 9\r\n", b"", httpx.RemoteProtocolError),
+        (b"Content-Length: 9\r\n", GARBAGE, httpx.ReadError),
+    ],
+)
+@pytest.mark.parametrize("how", ["ours", "theirs"])
+async def test_tls_may_end_or_break_behind_an_answer_while_the_line_stays(
+    head: bytes, behind: bytes, error: Any, how: str
+) -> None:
+    """What came before that is heard, and nothing is waited for that can't come."""
+    server, client = contexts()
+    heard: list[bytes] = []
+
+    async def serve(plain: trio.SocketStream) -> None:
+        told = await secured_by_hand(plain, server, b"HTTP/1.1 200 OK\r\n" + head + b"\r\nhello")
+        if behind:
+            told = told[: told.rindex(b"\x17\x03\x03")] + behind
+        await plain.send_all(told)
+        await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, serve, listeners)
+        url = f"https://localhost:{port_of(listeners[0].socket)}"
+        line: Any = {"transport": Http1Transport(verify=client)} if how == "ours" else {}
+        with trio.fail_after(10):
+            async with httpx.AsyncClient(verify=client, timeout=None, **line) as asking:
+                async with asking.stream("GET", url) as answer:
+                    with nullcontext() if error is None else pytest.raises(error):
+                        async for piece in answer.aiter_raw():
+                            heard.append(piece)
+                assert heard == [b"hello"]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_connection_whose_tls_is_over_is_not_used_again() -> None:
+    server, client = contexts()
+    made: list[trio.SocketStream] = []
+
+    async def serve(plain: trio.SocketStream) -> None:
+        made.append(plain)
+        await plain.send_all(await secured_by_hand(plain, server, OK))
+        await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, serve, listeners)
+        origin = Origin(True, "localhost", port_of(listeners[0].socket))
+        pool = Pool(tls=lambda: client)
+        with trio.fail_after(10):
+            for _ in range(2):
+                answer = await pool.send(origin, Request(HEAD, b"{}"))
+                assert b"".join([piece async for piece in answer]) == b"ok"
+        assert len(made) == 2
+        pool.close()
+        nursery.cancel_scope.cancel()

@@ -198,6 +198,13 @@ STRICTER = {
     "the same length twice": OK + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\nok",
     "line feeds alone": b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
     "a folded header": OK + b"X-A: b\r\n c\r\nContent-Length: 2\r\n\r\nok",
+    "an interim answer that says close": b"HTTP/1.1 103 Hints\r\nConnection: close\r\n\r\n"
+    + OK
+    + b"Content-Length: 2\r\n\r\nok",
+    "an interim answer of version 1.0": b"HTTP/1.0 100 Continue\r\n\r\n"
+    + OK
+    + b"Content-Length: 2\r\n\r\nok",
+    "a length in a trailer": CHUNKED + b"2\r\nok\r\n0\r\nContent-Length: 3\r\n\r\n",
 }
 
 
@@ -206,6 +213,31 @@ async def test_what_readers_read_differently_is_refused(name: str) -> None:
     """Where two readers of one answer may disagree, something can be smuggled between them."""
     mine, _ = await both([STRICTER[name]])
     assert mine[0] == "error"
+
+
+FIVE = {
+    "a size that is none": CHUNKED + b"5\r\nhello\r\nzz\r\n",
+    "no line behind a chunk": CHUNKED + b"5\r\nhello!",
+    "trailers without end": CHUNKED + b"5\r\nhello\r\n0\r\n" + b"X: a\r\n" * 30_000,
+    "too early an end": OK + b"Content-Length: 50\r\n\r\nhello",
+}
+
+
+@pytest.mark.parametrize("name", FIVE)
+@pytest.mark.parametrize("size", [1, 10**9])
+@pytest.mark.parametrize("make", [ours, theirs])
+async def test_what_comes_before_what_is_broken_is_heard(name: str, size: int, make: Any) -> None:
+    """Whether they come together or not: a line cuts as it likes."""
+    data, heard = FIVE[name], b""
+    if size < 10:
+        size = max(size, len(data) // 500)
+    async with far(scripts=[[data[at : at + size] for at in range(0, len(data), size)]]) as server:
+        async with make() as client, client.stream("POST", server.url, content=b"{}") as answer:
+            assert answer.status_code == 200
+            with pytest.raises(httpx.RemoteProtocolError):
+                async for piece in answer.aiter_raw():
+                    heard += piece
+    assert heard == b"hello"
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # httpx's own
@@ -320,6 +352,30 @@ async def test_each_step_has_its_own_bound_and_error() -> None:
             with pytest.raises(httpx.PoolTimeout):
                 await client.get(f"http://{place}", timeout=httpx.Timeout(None, pool=0.05))
             nursery.cancel_scope.cancel()
+
+
+async def test_a_body_that_ends_with_an_error_leaves_no_connection() -> None:
+    class Body(httpx.AsyncByteStream):
+        def __init__(self) -> None:
+            self.pieces = pieces(b"{", b"}")
+
+        def __aiter__(self) -> Any:
+            return self
+
+        async def __anext__(self) -> bytes:
+            return await anext(self.pieces)
+
+        async def aclose(self) -> None:
+            raise ValueError("the file is gone")
+
+    transport = Http1Transport()
+    async with far(scripts=[[GOOD["length"][:-1]]], stays=True) as server:
+        async with httpx.AsyncClient(transport=transport) as client:
+            headers = {"Transfer-Encoding": "chunked"}
+            request = httpx.Request("POST", server.url, headers=headers, stream=Body())
+            with pytest.raises(ValueError, match="gone"):
+                await client.send(request)
+            assert transport._pool.alive == 0
 
 
 async def test_a_target_of_ones_own_is_sent() -> None:

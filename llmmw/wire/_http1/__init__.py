@@ -14,6 +14,7 @@
 from llmmw.wire._http1._connection import Answer as Answer
 from llmmw.wire._http1._limits import Times as Times
 from llmmw.wire._http1._pool import Pool as Pool
+from llmmw.wire._http1._request import NOT_HERE as NOT_HERE
 from llmmw.wire._http1._request import Origin as Origin
 from llmmw.wire._http1._request import Request as Request
 from llmmw.wire._http1._request import Target as Target
@@ -24,6 +25,7 @@ from llmmw.wire._http1._request import target_of as target_of
 from llmmw.wire._http1._transport import Http1Transport as Http1Transport
 
 __all__ = [
+    "NOT_HERE",
     "Answer",
     "Http1Transport",
     "Origin",

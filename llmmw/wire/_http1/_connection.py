@@ -225,6 +225,8 @@ class Answer:
                 raise StopAsyncIteration
             if self._released:
                 raise httpx.StreamClosed
+            if reading.broken:
+                raise httpx.RemoteProtocolError(reading.broken)
             self._waits = True
             try:
                 await self._connection.read(reading, self._times)

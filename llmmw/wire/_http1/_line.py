@@ -28,7 +28,8 @@ class Line:
     __slots__ = ("_socket", "_something_is_there")
 
     def __init__(self, stream: trio.SocketStream) -> None:
-        self._socket = socket.socket(fileno=stream.socket.detach())
+        told = stream.socket  # all is said, since one that was reset can't be asked everywhere
+        self._socket = socket.socket(told.family, told.type, told.proto, told.detach())
         self._socket.setblocking(False)
         self._something_is_there = _looker(self._socket.fileno())
 

@@ -42,6 +42,7 @@ class Reading:
         "_informing",
         "_parser",
         "body",
+        "broken",
         "complete",
         "head_done",
         "headers",
@@ -60,6 +61,8 @@ class Reading:
         self.headers: list[tuple[bytes, bytes]] = []
         self.body: list[bytes] = []
         """What of the body has come and is not taken yet."""
+        self.broken = ""
+        """What was wrong behind the head, and behind that body."""
         self.head_done = False
         self.complete = False
         self.reusable = False
@@ -78,7 +81,8 @@ class Reading:
         """Read bytes as they came.
 
         Raises:
-            Broken: if they are no such answer, or its head has no end.
+            Broken: if they are no such answer, or its head has no end. What is wrong behind the
+                head is `broken`, since what came before it is good, however the line cuts it.
         """
         if not (self.head_done or self._beside) and data[:1] != b"H":
             raise Broken("the host does not speak HTTP/1.1")
@@ -88,15 +92,19 @@ class Reading:
         except HttpParserUpgrade:
             raise Broken(_SWITCHED) from None
         except HttpParserError as error:
-            if not self.complete:
+            if not self.head_done:
                 raise _why(error) from None
             self.spoiled = True
+            self.broken = "" if self.complete else str(_why(error))
         if self.complete:
             return
         for piece in self.body:
             self._beside = max(0, self._beside - len(piece) - _CHUNK)
         if self._beside > MOST_HEAD:
-            raise Broken(f"there are more than {MOST_HEAD} bytes besides the body of the answer")
+            why = f"there are more than {MOST_HEAD} bytes besides the body of the answer"
+            if not self.head_done:
+                raise Broken(why)
+            self.broken = self.broken or why
 
     def end(self) -> None:
         """The line was closed.

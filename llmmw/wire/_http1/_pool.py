@@ -214,6 +214,7 @@ class Pool:
 
     async def _new(self, origin: Origin, times: Times) -> Connection:
         self._place(origin)  # who waited when all was closed goes no further
+        self._tidy()
         with within(times.get("connect"), httpx.ConnectTimeout):
             connection = Connection(origin, await dial(origin, self.tls))
         if self._closed:
@@ -246,6 +247,14 @@ class Pool:
         limit = monotonic() - self.idle
         while place.idle and (self._idle > self.keep or place.idle[0].idle_since < limit):
             self._drop(self._popped(place.idle.popleft))
+
+    def _tidy(self) -> None:
+        """Forget hosts that nobody asks any more. Who waits finds nothing here: an idle connection
+        that could be had, or closed, for them would have been."""
+        for origin, place in list(self._places.items()):
+            self._prune(place)
+            if not (place.count or place.queue):
+                del self._places[origin]
 
     def _shut(self, connection: Connection) -> None:
         connection.line.close()

@@ -11,7 +11,19 @@ import httpx
 
 from llmmw.wire._http1._limits import Times
 
-__all__ = ["Origin", "Request", "Target", "head_of", "rows_of", "target_in", "target_of"]
+__all__ = [
+    "NOT_HERE",
+    "Origin",
+    "Request",
+    "Target",
+    "head_of",
+    "rows_of",
+    "target_in",
+    "target_of",
+]
+
+NOT_HERE = frozenset({"HEAD", "CONNECT"})
+"""Methods whose answers are framed in another way; they are for httpx."""
 
 
 @attrs.frozen(cache_hash=True)
@@ -57,7 +69,7 @@ def target_in(url: httpx.URL) -> Target:
     if url.scheme not in {"http", "https"}:
         raise httpx.UnsupportedProtocol(f"expected an address with http or https: {url}")
     secure = url.scheme == "https"
-    port = url.port or (443 if secure else 80)
+    port = (443 if secure else 80) if url.port is None else url.port
     return Target(Origin(secure, url.raw_host.decode(), port), url.raw_path, url.netloc, str(url))
 
 

@@ -25,11 +25,13 @@ class Secured(Line):
         host: whose certificate is expected.
     """
 
-    __slots__ = ("_come", "_leaving", "_tls")
+    __slots__ = ("_come", "_leaving", "_over", "_tls")
 
     def __init__(self, stream: trio.SocketStream, context: ssl.SSLContext, host: str) -> None:
         self._come, self._leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._come, self._leaving, server_hostname=host)
+        self._over: str | None = None
+        """TLS is over, whether the line is or not: why, or nothing if the host has ended it."""
         super().__init__(stream)
 
     async def shake_hands(self) -> None:
@@ -50,6 +52,8 @@ class Secured(Line):
     def is_quiet(self) -> bool:
         """Whether nothing has come but notes of TLS itself, as tickets are; these are read. The end
         of an answer and what stands behind it come off the line together."""
+        if self._over is not None:
+            return False
         try:
             if not super().is_quiet():
                 come = self._socket.recv(READ)
@@ -73,23 +77,34 @@ class Secured(Line):
         return super().begin(self._leaving.read())
 
     async def receive(self, *, soon: bool = False) -> bytes:
-        """As for any line: all that has come."""
-        pieces: list[bytes] = []
+        """As for any line: all that has come, before what was wrong with the rest."""
         while True:
-            try:
-                while self._come.pending or self._tls.pending():
-                    pieces.append(self._tls.read(_RECORD))
-                    if not pieces[-1]:  # TLS has ended
-                        return b"".join(pieces)
-            except ssl.SSLWantReadError:
-                pass
-            if self._leaving.pending:  # TLS answers by itself
-                await self.finish(super().begin(self._leaving.read()))
+            pieces = self._read()
             if pieces:
                 return b"".join(pieces) if len(pieces) > 1 else pieces[0]
-            if not await self._take(soon=soon):
+            if self._over:
+                raise OSError(self._over)
+            if self._leaving.pending:  # TLS answers by itself
+                await self.finish(super().begin(self._leaving.read()))
+            if self._over is not None or not await self._take(soon=soon):
                 return b""
             soon = False
+
+    def _read(self) -> list[bytes]:
+        """What is there, until TLS is over."""
+        pieces: list[bytes] = []
+        try:
+            while self._over is None and (self._come.pending or self._tls.pending()):
+                piece = self._tls.read(_RECORD)
+                if piece:
+                    pieces.append(piece)
+                else:
+                    self._over = ""
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError as error:
+            self._over = str(error) or "TLS is broken"
+        return pieces
 
     async def _take(self, *, soon: bool = False) -> bool:
         """Whether anything came before the end."""

@@ -11,7 +11,7 @@ import httpx
 
 from llmmw.wire._http1._connection import Answer
 from llmmw.wire._http1._pool import Pool
-from llmmw.wire._http1._request import Request, head_of, target_in
+from llmmw.wire._http1._request import NOT_HERE, Request, head_of, target_in
 
 __all__ = ["Http1Transport"]
 
@@ -43,7 +43,7 @@ class Http1Transport(httpx.AsyncBaseTransport):
         Raises:
             httpx.TransportError: as httpx's own transport.
         """
-        if request.method in {"HEAD", "CONNECT"}:
+        if request.method in NOT_HERE:
             raise httpx.UnsupportedProtocol(f"this transport has no {request.method}")
         target, asked = target_in(request.url), request.extensions
         path = asked.get("target", target.path)
@@ -52,11 +52,11 @@ class Http1Transport(httpx.AsyncBaseTransport):
         if asked.get("sni_hostname"):
             origin = attrs.evolve(origin, name=str(asked["sni_hostname"]))
         outgoing = await _outgoing(request, head)
+        answer: Answer | None = None
         try:
             answer = await self._pool.send(origin, outgoing)
         finally:
-            if hasattr(outgoing.body, "aclose"):  # a generator, which may not be at its end
-                await outgoing.body.aclose()
+            await _end(outgoing.body, answer)
         extensions = {"http_version": b"HTTP/" + answer.version.encode()}
         extensions["reason_phrase"] = answer.reason
         return httpx.Response(
@@ -69,6 +69,17 @@ class Http1Transport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close all connections."""
         self._pool.close()
+
+
+async def _end(body: object, answer: Answer | None) -> None:
+    """Close a body that is a generator, which may not be at its end."""
+    try:
+        if hasattr(body, "aclose"):
+            await body.aclose()
+    except BaseException:
+        if answer is not None:
+            await answer.aclose()
+        raise
 
 
 class _Stream(httpx.AsyncByteStream):
