@@ -319,8 +319,7 @@ def conversation(prompt: object, *, system: str | None = None) -> tuple[Message,
 
 
 def question(text: str, model: str) -> Generate:
-    """The `Generate` of a text and nothing else: made many times quicker than any other, since
-    most are such."""
+    """The `Generate` of a text and nothing else, as most are: made many times quicker."""
     messages = (Message("user", text),)
     return copied(_QUESTION, model=model, messages=messages, metadata={}, extra={})
 

@@ -361,13 +361,13 @@ def the_clock_leaks_in(patch):
 
 @mutant("default", "attempts")
 def cause_lost_between_the_tasks(patch):
+    real = _stream.Stream.__anext__
+
     async def anext(self):
         try:
-            return await self._receive.receive()
-        except trio.EndOfChannel:
-            if self._error is not None:
-                raise self._error from None
-            raise StopAsyncIteration from None
+            return await real(self)
+        except LLMError as error:
+            raise error from None
 
     patch.setattr(_stream.Stream, "__anext__", anext)
 

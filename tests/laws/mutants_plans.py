@@ -33,14 +33,14 @@ def a_budget_without_a_cap(patch):
 
 @mutant("scarce")
 def a_first_attempt_waits_for_the_budget(patch):
-    real = _plan.Plan._in_turn
+    real = _plan.Plan.__call__
 
-    async def in_turn(self, call, next, history, start):
-        if self.budget.balance(start.target, trio.current_time()) < 1:
+    async def called(self, call, next):
+        if self.budget.balance(call.request.model, trio.current_time()) < 1:
             await trio.sleep(1 / 64)
-        return await real(self, call, next, history, start)
+        return await real(self, call, next)
 
-    patch.setattr(_plan.Plan, "_in_turn", in_turn)
+    patch.setattr(_plan.Plan, "__call__", called)
 
 
 @mutant("fallback", "attempts")

@@ -11,24 +11,17 @@ from tests.laws.mutants import mutant
 
 @mutant("watch")
 def the_time_of_the_consumer_is_the_streams(patch):
-    real = timeout_module._Watch.__call__
+    real = timeout_module._Watch._while_heard
 
-    async def tell(self, delta):
-        listener = self._listener
+    async def while_heard(self, delta, heard, came):
+        if math.isnan(self._first):
+            self._set(min(self._end, came + self._idle))
+            await heard
+            self._go_on(delta, came)
+        else:
+            await real(self, delta, heard, came)
 
-        async def hear(delta):
-            if math.isnan(self._first):
-                now = timeout_module.trio.current_time()
-                self.scope.deadline = min(self._end, now + self._idle)
-            await listener(delta)
-
-        self._listener = listener and hear
-        try:
-            await real(self, delta)
-        finally:
-            self._listener = listener
-
-    patch.setattr(timeout_module._Watch, "__call__", tell)
+    patch.setattr(timeout_module._Watch, "_while_heard", while_heard)
 
 
 @mutant("attempts", "retry")

@@ -231,7 +231,7 @@ async def test_a_certificate_that_nobody_trusts(wire, tmp_path, monkeypatch):
     file.write_text(CERTIFICATE)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
-    heard = []
+    heard, refused = [], trio.Event()
 
     async def handle(stream):
         try:
@@ -239,12 +239,14 @@ async def test_a_certificate_that_nobody_trusts(wire, tmp_path, monkeypatch):
             await stream.send_all(b"HTTP/1.1 400 Bad\r\nContent-Length: 0\r\n\r\n")
         except trio.BrokenResourceError:
             heard.append(b"")
+            refused.set()
 
     async with trio.open_nursery() as nursery:
         port = await raw(lambda s: handle(trio.SSLStream(s, context, server_side=True)), nursery)
         error = await fails(wire, f"https://127.0.0.1:{port}/v1")
         assert error.processed is False
         assert "certificate" in str(error).lower()
+        await refused.wait()
         assert heard == [b""]
         monkeypatch.setenv("SSL_CERT_FILE", str(file))
         async with Client(
