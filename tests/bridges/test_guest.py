@@ -267,7 +267,7 @@ async def test_a_layer_that_calls_aio_is_told(world) -> None:
         assert (await client.ask("hi")).text == "ok"
 
 
-def test_what_refuses_to_end_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_refuses_to_end_is_named(world, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_guest, "PATIENCE", 0.05)
     let_go = trio.Event()
     begun = threading.Event()
@@ -281,7 +281,9 @@ def test_what_refuses_to_end_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         with pytest.raises(RuntimeError, match=r"0\.05 s after the block of aio\.guest\(\)"):
             async with aio.guest():
-                client = await aio.Client("echo:a", stack=[stubborn]).open()
+                client = await aio.Client(
+                    "sim:a", providers=[world(a=Script())], stack=[stubborn]
+                ).open()
                 asking = asyncio.create_task(client.ask("hi"))
                 await seen(begun)
         with pytest.raises(RuntimeError, match="already"):
