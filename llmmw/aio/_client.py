@@ -29,7 +29,8 @@ from llmmw._portal import Portal, Work
 from llmmw._response import Detokenized, Embeddings, Generation, Scores, TokenCount, Tokens
 from llmmw.aio._flows import Flowing
 from llmmw.aio._guest import portal_here
-from llmmw.aio._reading import Hearing, Items, Queue, Stream, feeding, running
+from llmmw.aio._queue import Queue, running
+from llmmw.aio._reading import Hearing, Items, Stream, feeding
 from llmmw.aio._verbs import Batches, Files, FineTunes, Models
 
 __all__ = ["Client"]

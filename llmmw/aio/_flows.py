@@ -14,7 +14,8 @@ from llmmw._call import OnInterrupt
 from llmmw._mailbox import Ended
 from llmmw._portal import Portal
 from llmmw._session import FlowLike
-from llmmw.aio._reading import Queue, Stream, running
+from llmmw.aio._queue import Queue, running
+from llmmw.aio._reading import Stream
 from llmmw.flow._events import FlowEvent, NodeEvent
 from llmmw.flow._log import All, Log, OneNode, Reads, Source
 from llmmw.flow._node import Executable, Future

@@ -25,7 +25,7 @@ import trio
 from llmmw._mailbox import Ended
 from llmmw._portal import PATIENCE, Portal
 from llmmw._portal_thread import current_portal
-from llmmw.aio._reading import patiently
+from llmmw.aio._queue import patiently
 
 __all__ = ["Guest", "guest", "portal_here"]
 

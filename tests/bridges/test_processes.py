@@ -43,6 +43,8 @@ def providers():
 
 """
 
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can't fork")
+
 
 class Child:
     """A script that runs; a line it should say and does not is an error."""
@@ -224,7 +226,7 @@ def child_of(act):
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can't fork")
+@forks
 def test_a_forked_child_has_a_thread_of_its_own(child) -> None:
     run = child(
         FORK
@@ -264,7 +266,7 @@ say("parent", client.ask("hi").text)
     )
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can't fork")
+@forks
 def test_a_forked_child_may_leave_the_blocks_of_its_parent(child) -> None:
     run = child(
         FORK
@@ -291,7 +293,7 @@ say("status", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
     assert sorted(said) == sorted([*told, "begun", "cancelled", "closed"])
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can't fork")
+@forks
 def test_workers_of_multiprocessing_open_their_own(child) -> None:
     run = child(
         FORK
@@ -314,7 +316,7 @@ with multiprocessing.get_context("fork").Pool(2) as pool:
     assert said.count("closed") == 3
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can't fork")
+@forks
 def test_threads_of_a_forked_child_are_told_the_same(child) -> None:
     """The system gives the first of them the number of the thread that stayed in the parent."""
     run = child(
@@ -351,7 +353,7 @@ say("status", child_of(act))
     assert said == [*told, "status 7"]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can't fork")
+@forks
 def test_workers_that_are_forked_in_a_guest_use_the_background_thread(child) -> None:
     run = child(
         FORK
