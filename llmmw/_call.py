@@ -46,13 +46,18 @@ class Attempt:
     reason: str = "first"
     target: str = ""
     sent: float | None = None
-    limits: list[Limit] = attrs.field(factory=list, init=False, repr=False)
+    limits: tuple[Limit, ...] = attrs.field(default=(), init=False, repr=False)
     """The limits on this attempt alone; they count from sending."""
     silent: bool = attrs.field(default=False, init=False, repr=False)
     """Nobody listens to it: it streams for a policy's sake, so that its first content is seen."""
     continues: bool = attrs.field(default=False, init=False, repr=False)
     """It goes on with an answer of which the caller has heard a part."""
     _held: bool = attrs.field(default=False, init=False, repr=False)
+
+    def bind(self, limit: Limit, *, held: bool) -> None:
+        """Have a limit count from sending. `held`: it does not run until then."""
+        self.limits += (limit,)
+        self._held = self._held or held
 
     def hold_limits(self) -> None:
         """Say that the attempt waits for a place, a download, …: nobody's slowness but ours."""

@@ -6,6 +6,7 @@ The names of the events are API: instruments hear exactly what is written here.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ParamSpec, TypeAlias
 
 import attrs
@@ -97,7 +98,7 @@ class Ledger:
     def write(self, kind: Callable[P, Event], *args: P.args, **fields: P.kwargs) -> None:
         """Record an event of this kind with these fields, and tell it to the instruments."""
         if self.hear is None:
-            self._rows.append((kind, args, fields))
+            self._rows.append((partial(kind, **fields) if fields else kind, *args))
         else:
             self.add(kind(*args, **fields))
 
@@ -113,8 +114,7 @@ class Ledger:
         rows = self._rows
         for place, row in enumerate(rows):
             if type(row) is tuple:
-                kind, args, fields = row
-                rows[place] = kind(*args, **fields)
+                rows[place] = row[0](*row[1:])
         return list(rows)
 
     def __repr__(self) -> str:

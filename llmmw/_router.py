@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import trio
@@ -71,6 +71,9 @@ class Router:
     _made: dict[str, Provider] = attrs.field(factory=dict, init=False)
     _warming: dict[str, Task[None]] = attrs.field(factory=dict, init=False)
     _able: dict[str, Capabilities] = attrs.field(factory=dict, init=False)
+
+    marks_sent: ClassVar[bool] = True
+    """As providers have it: here, at the latest, an attempt leaves."""
 
     def __attrs_post_init__(self) -> None:
         self.host.price = self.price

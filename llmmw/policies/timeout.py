@@ -61,9 +61,10 @@ class Timeout:
     async def __call__(self, call: Call, next: Handler) -> Response:
         watched = self.first_token is not None or self.idle is not None
         if watched and (self.stream or (call.listener is not None and not call.attempt.silent)):
-            watch = _Watch(self, call.listener)
+            held = call.attempt.number > 0 and _marks_sent(next)
+            watch = _Watch(self, call.listener, held)
             if call.attempt.number:
-                call.attempt.limits.append(watch)
+                call.attempt.bind(watch, held=held)
             with watch.scope:
                 return await next(call.listening(watch))
             raise self._late(call, watch.limit())
@@ -73,8 +74,9 @@ class Timeout:
             with trio.move_on_after(self.total):
                 return await next(call)
         else:
-            total = _Total(self.total)
-            call.attempt.limits.append(total)
+            held = _marks_sent(next)
+            total = _Total(self.total, held)
+            call.attempt.bind(total, held=held)
             with total.scope:
                 return await next(call)
         raise self._late(call, "total")
@@ -93,17 +95,25 @@ class Timeout:
         return DeadlineExceeded(message, limit=limit, after=after, layer=layer)
 
 
+def _marks_sent(next: Handler) -> bool:
+    """Whether what is asked next says by itself when the attempt leaves: no limit need run before,
+    and be moved then."""
+    return getattr(next, "marks_sent", False)
+
+
 class _Total:
     """The limit `total` on an attempt, which nothing but its sending moves."""
 
     __slots__ = ("_after", "scope")
 
-    def __init__(self, after: float) -> None:
+    def __init__(self, after: float, held: bool) -> None:
         self._after = after
-        self.scope = trio.CancelScope(deadline=trio.current_time() + after)
+        due = math.inf if held else trio.current_time() + after
+        self.scope = trio.CancelScope(deadline=due)
 
     def hold(self) -> None:
-        self.scope.deadline = math.inf
+        if self.scope.deadline != math.inf:
+            self.scope.deadline = math.inf
 
     def start(self, now: float) -> None:
         self.scope.deadline = now + self._after
@@ -114,22 +124,24 @@ class _Watch:
 
     __slots__ = ("_due", "_end", "_first", "_idle", "_listener", "_options", "scope")
 
-    def __init__(self, options: Timeout, listener: Listener | None) -> None:
-        now = trio.current_time()
+    def __init__(self, options: Timeout, listener: Listener | None, held: bool) -> None:
         self._options = options
         self._listener = listener
         self._idle = math.inf if options.idle is None else options.idle
         self.scope = trio.CancelScope()
-        self.start(now)
+        self._end = self._first = self._due = math.inf
+        if not held:
+            self.start(trio.current_time())
 
     def hold(self) -> None:
-        self._end = self._first = self._due = self.scope.deadline = math.inf
+        self._end = self._first = math.inf
+        self._set(math.inf)
 
     def start(self, now: float) -> None:
         total = self._options.total
         self._end = math.inf if total is None else now + total
         self._first = self._first_deadline(now)
-        self._due = self.scope.deadline = min(self._end, self._first)
+        self._set(min(self._end, self._first))
 
     def _first_deadline(self, now: float) -> float:
         limit = self._options.first_token

@@ -54,7 +54,7 @@ class _Head:
     told: Mapping[str, str | Secret]
     """The headers of the account that it was made for."""
     target: Target
-    rows: Mapping[str, str]
+    rows: dict[str, str]
     text: bytes
     direct: bool
 
@@ -109,7 +109,7 @@ class DirectLine:
         if head.rows.keys().isdisjoint(hidden):
             text = head.text + rows_of(_lines(last | hidden))
         else:
-            rows = _lines(head.rows | last | hidden)  # type: ignore[operator]
+            rows = _lines(head.rows | last | hidden)
             text = head_of(asked.verb, target.path, rows)
         sent = whole if body is None else body
         return target.origin, Request(text + b"\r\n\r\n", sent, asked.size, asked.times)

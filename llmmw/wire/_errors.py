@@ -181,6 +181,7 @@ _REQUEST_IDS = (
     "x-substrate-request-id",
     "cf-ray",
 )
+_ID_NAMES = frozenset(_REQUEST_IDS)
 
 
 def error_of(
@@ -249,8 +250,10 @@ def in_band_error(
 
 def request_id_of(headers: Mapping[str, str]) -> str | None:
     """The host's id of a request, by the names that hosts have for it; secrets are left in."""
-    known = {name.lower(): text for name, text in headers.items()}
-    ids = [clean(known[name], str) for name in _REQUEST_IDS if name in known]
+    found = {n: text for name, text in headers.items() if (n := name.lower()) in _ID_NAMES}
+    if not found:
+        return None
+    ids = [clean(found[name], str) for name in _REQUEST_IDS if name in found]
     return next(filter(None, ids), None)
 
 

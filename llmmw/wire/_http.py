@@ -200,6 +200,7 @@ class Http:
             asked = attrs.evolve(asked, body=told, content_type=kind)
         if sent is not None:
             sent()
+            sent = None  # it holds the attempt, which need not wait along
         reply = await self._send(asked, secret)
         if 200 <= reply.status < 300:
             exchange.reply = reply

@@ -131,6 +131,8 @@ class Reply:
         pieces = []
         while piece := await self.next_piece():
             pieces.append(piece)
+            if self._answer.is_closed:  # all has come
+                break
         return b"".join(pieces)
 
     async def next_events(self, until: float = math.inf) -> list[SSEEvent]:

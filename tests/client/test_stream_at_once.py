@@ -8,6 +8,8 @@ import attrs
 import pytest
 import trio
 import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
 
 from llmmw import (
     Call,
@@ -24,6 +26,7 @@ from llmmw import (
 )
 from llmmw.errors import DeadlineExceeded
 from llmmw.plugin import Provider, ResponseBuilder
+from llmmw.testing import run_virtual
 
 virtual = pytest.mark.virtual
 
@@ -98,6 +101,29 @@ async def test_a_listener_that_takes_long_is_no_slow_provider(first: bool, waits
     said = ("one", trio.lowlevel.checkpoint, "two", lambda: trio.sleep(0.5), "three")
     async with client_of(*said, stack=stack) as client, client.stream("hi") as stream:
         assert (await stream.wait_response()).text == "onetwothree"
+
+
+@given(st.lists(st.floats(0, 0.03), max_size=40), st.floats(0.05, 8))
+def test_silence_lasts_as_long_as_the_limit(gaps: list[float], idle: float) -> None:
+    """However the deadline followed the deltas before."""
+    words = [one for gap in gaps for one in (partial(trio.sleep, min(gap, idle / 2)), "word ")]
+
+    async def ask() -> float:
+        silent = 0.0
+
+        async def be_silent() -> None:
+            nonlocal silent
+            silent = trio.current_time()
+            await trio.sleep_forever()
+
+        stack = (Timeout(idle=idle),)
+        async with client_of("first ", *words, be_silent, stack=stack) as client:
+            async with client.stream("hi") as stream:
+                with pytest.raises(DeadlineExceeded, match="silent"):
+                    await stream.wait_response()
+            return trio.current_time() - silent
+
+    assert run_virtual(ask) == pytest.approx(idle, abs=1e-9)
 
 
 @virtual

@@ -26,7 +26,7 @@ from llmmw.errors import ProtocolError
 from llmmw.plugin import ResponseBuilder
 from llmmw_openai._calls import Called, Calls
 from llmmw_openai._logprobs import logprobs_of
-from llmmw_openai._text import plain_text, text_alone
+from llmmw_openai._plain_pieces import plain_text, text_alone
 from llmmw_openai._think import ThinkSplitter, ThinkTags
 from llmmw_openai._usage import finish_of, usage_of
 

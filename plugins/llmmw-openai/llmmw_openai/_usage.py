@@ -76,6 +76,8 @@ def _number(objects: Sequence[Mapping[str, Any]], names: Sequence[str]) -> int |
 
 def _cost(told: Any) -> Decimal | None:
     """Dollars, where a host tells them."""
+    if told is None:  # as nearly always
+        return None
     if isinstance(told, Mapping):
         told = told.get("total_cost")
     if isinstance(told, bool) or not isinstance(told, (int, float, str)):
