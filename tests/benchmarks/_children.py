@@ -7,13 +7,14 @@ import os
 import statistics
 import subprocess
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from tests.benchmarks._machine import CLIENT, pinned
+from tests.benchmarks._machine import CLIENT, pinned, stolen
 from tests.benchmarks._peers import HERE, Missing, Peers
 from tests.benchmarks._rivals import Rival
 
@@ -24,6 +25,8 @@ _PATIENCE = 900.0
 """Seconds that a job may take, besides those of the calls that it has to make."""
 _SLOWEST = 200
 """Of these a second."""
+_TURNS, _DISTURBED = 3, 0.05
+"""How often a turn is taken anew, if more than this part of the cores was stolen in it."""
 Results = dict[str, dict[str, float]]
 """The medians of what each rival measured, by its name."""
 
@@ -93,13 +96,27 @@ class Children:
             for rival in rivals or list(self._found):
                 if rival not in self._found or job.get("in_flight", 1) > rival.most:
                     continue
-                answer = self._found[rival].ask({**job, "url": url})
+                asked = {**job, "url": url}
+                answer = self._undisturbed(rival, asked, _TURNS if rounds > 1 else 1)
                 if "error" in answer:
                     self._drop(rival, answer["error"])
                     told.pop(rival, None)
                 else:
                     told.setdefault(rival, []).append(answer)
         return {rival.name: _median(answers) for rival, answers in told.items()}
+
+    def _undisturbed(self, rival: Rival, job: Mapping[str, Any], turns: int) -> dict[str, Any]:
+        """What a turn gives in which no other machine took a part of the cores that counts; else
+        that of the one in which the least was taken."""
+        found: list[tuple[float, dict[str, Any]]] = []
+        for _ in range(turns):
+            before, begun = stolen(), time.monotonic()
+            answer = self._found[rival].ask(job)
+            taken = (stolen() - before) / (time.monotonic() - begun)
+            found.append((taken, answer))
+            if taken <= _DISTURBED or "error" in answer:
+                return answer
+        return min(found, key=lambda one: one[0])[1]
 
     def await_ready(self) -> None:
         """Wait until all have imported what they need: they share a core with who measures."""

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-__all__ = ["CLIENT", "SERVER", "describe", "open_many", "pinned"]
+__all__ = ["CLIENT", "SERVER", "describe", "open_many", "pinned", "stolen"]
 
 
 def _cores() -> list[int]:
@@ -33,6 +33,21 @@ def open_many() -> int:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     return most
+
+
+def stolen() -> float:
+    """Seconds that other machines have taken of the cores that are used here, where this one is
+    virtual and its system tells."""
+    place = Path("/proc/stat")
+    if CLIENT is None or SERVER is None or not place.exists():
+        return 0.0
+    rows = [line.split() for line in place.read_text().splitlines()]
+    ours = {f"cpu{CLIENT}", f"cpu{SERVER}"}
+    return sum(int(row[_STOLEN]) for row in rows if row[0] in ours) / os.sysconf("SC_CLK_TCK")
+
+
+_STOLEN = 8
+"""The column of /proc/stat, behind the core's name."""
 
 
 def describe() -> dict[str, str]:

@@ -34,7 +34,11 @@ def _event(delta: dict[str, str], finish: str | None = None) -> bytes:
 
 
 _BEGIN = _event({"role": "assistant", "content": ""})
-_TEXT = _event({"content": "a piece of text, and some more of it as it comes; " + "x" * 19})
+_TEXTS = tuple(
+    _event({"content": f"{piece} of text, and some more of it as it comes; " + "x" * 19})
+    for piece in ("a piece", "another")
+)
+"""In turn, since a client may end an answer that says the same again and again."""
 _END = _event({}, "stop") + _LAST
 
 
@@ -44,7 +48,7 @@ def _framed(data: bytes) -> bytes:
 
 @cache
 def _burst(count: int) -> bytes:
-    whole = [_BEGIN, *[_TEXT] * count, _END]
+    whole = [_BEGIN, *[_TEXTS[number % 2] for number in range(count)], _END]
     return _HEAD + b"".join(map(_framed, whole)) + b"0\r\n\r\n"
 
 
@@ -82,7 +86,7 @@ class _Host(asyncio.Protocol):
         if not pause:
             self._line.write(_burst(count))
             return
-        self._line.write(_HEAD + _framed(_BEGIN) + _framed(_TEXT))
+        self._line.write(_HEAD + _framed(_BEGIN) + _framed(_TEXTS[count % 2]))
         self._later(count - 1, pause, asyncio.get_running_loop().time())
 
     def _later(self, left: int, pause: float, now: float) -> None:
@@ -92,7 +96,7 @@ class _Host(asyncio.Protocol):
 
     def _go_on(self, left: int, pause: float, due: float) -> None:
         if left:
-            self._line.write(_framed(_TEXT))
+            self._line.write(_framed(_TEXTS[left % 2]))
             self._later(left - 1, pause, due)
         else:
             self._next = None
