@@ -25,6 +25,7 @@ from llmmw.wire._lines import packed as packed
 from llmmw.wire._link import open_link as open_link
 from llmmw.wire._losses import Losses as Losses
 from llmmw.wire._ndjson import NDJSONDecoder as NDJSONDecoder
+from llmmw.wire._provider import HttpProvider as HttpProvider
 from llmmw.wire._reply import MOST_OF_A_FILE as MOST_OF_A_FILE
 from llmmw.wire._reply import Reply as Reply
 from llmmw.wire._reply import spare as spare
@@ -41,6 +42,7 @@ __all__ = [
     "Http",
     "Http1Transport",
     "HttpBatches",
+    "HttpProvider",
     "JSONArrayDecoder",
     "Key",
     "KeyOption",

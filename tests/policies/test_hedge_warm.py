@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ import trustme
 from llmmw import Attempts, Client, Finish, Hedge, Response, Retry
 from llmmw._listen import ResponseBuilder
 from llmmw.errors import ConnectionFailed
-from llmmw.plugin import Call, Host, Provider
-from llmmw.wire import Http
+from llmmw.plugin import Call, Provider
+from llmmw.wire import Http, HttpProvider
 
 
 def answer(call: Call, text: str) -> Awaitable[Response]:
@@ -67,26 +68,18 @@ class Warmed(Provider):
 
 
 @attrs.define(eq=False)
-class Far(Provider):
+class Far(HttpProvider):
     """A host over HTTP."""
 
     url: str
     name: str = attrs.field(default="far", kw_only=True)
-    _http: Http = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._http = Http(base_url=self.url)
 
-    @asynccontextmanager
-    async def open(self, host: Host) -> AsyncIterator[None]:
-        async with self._http.open():
-            yield
-
-    async def warm(self) -> None:
-        await self._http.warm()
-
     async def __call__(self, call: Call) -> Response:
-        async with self._http.post("/", b"{}") as reply:
+        sent = partial(call.attempt.mark_sent, call.ledger)
+        async with self._http.post("/", b"{}", sent=sent) as reply:
             return await answer(call, (await reply.read()).decode())
 
 

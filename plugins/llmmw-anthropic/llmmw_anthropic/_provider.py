@@ -7,14 +7,26 @@ import os
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import attrs
 
 from llmmw import Call, CountTokens, Delta, Generate, Response, TokenCount
 from llmmw.errors import ConfigError, LLMError, ProtocolError, StreamInterrupted, UnsupportedFeature
-from llmmw.plugin import Capabilities, Host, Listener, Provider
-from llmmw.wire import Http, Key, KeyOption, Reply, Secret, SSEEvent, dumps, guarded, loads, spare
+from llmmw.plugin import Capabilities, Listener
+from llmmw.wire import (
+    Http,
+    HttpProvider,
+    Key,
+    KeyOption,
+    Reply,
+    Secret,
+    SSEEvent,
+    dumps,
+    guarded,
+    loads,
+    spare,
+)
 from llmmw_anthropic._answer import Answer
 from llmmw_anthropic._batches import AnthropicBatches
 from llmmw_anthropic._blocks import NAME
@@ -45,7 +57,7 @@ def _names(given: str | Iterable[str]) -> tuple[str, ...]:
 
 
 @attrs.define(eq=False, kw_only=True)
-class Anthropic(Provider):
+class Anthropic(HttpProvider):
     """Anthropic, and hosts that speak its wire.
 
     Args:
@@ -63,15 +75,12 @@ class Anthropic(Provider):
             certificate of yours; it stays open.
     """
 
-    marks_sent: ClassVar[bool] = True
-
     api_key: KeyOption = attrs.field(default=None, repr=False)
     auth: Literal["key", "token"] = attrs.field(default="key")
     base_url: str | None = None
     betas: tuple[str, ...] = attrs.field(default=(), converter=_names)
     headers: Mapping[str, str | Secret] = attrs.field(factory=dict, repr=False)
     http: Any = attrs.field(default=None, repr=False)
-    _http: Http = attrs.field(init=False, repr=False)
 
     @auth.validator
     def _check_auth(self, field: object, given: object) -> None:
@@ -97,11 +106,6 @@ class Anthropic(Provider):
             client=self.http,
         )
 
-    @property
-    def key(self) -> Key:
-        """Where the key comes from; `llmmw check` tells it."""
-        return self._http.key
-
     def capabilities(self, model: str) -> Capabilities:
         """What the model's row says."""
         return model_of(model).capabilities()
@@ -125,16 +129,6 @@ class Anthropic(Provider):
     def _prefix(self) -> str:
         """What goes before the paths, where the address does not have it."""
         return "" if _has_version(self._http.base_url) else "/v1"
-
-    @asynccontextmanager
-    async def open(self, host: Host) -> AsyncIterator[None]:
-        """Keeps the connections until the client closes."""
-        async with self._http.open():
-            yield
-
-    async def warm(self) -> None:
-        """Makes a connection, if none is idle."""
-        await self._http.warm()
 
     async def __call__(self, call: Call) -> Response:
         request = call.request

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from importlib.metadata import version
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import quote
 
 import attrs
@@ -13,12 +13,12 @@ import trio
 
 from llmmw import Call, CountTokens, Embed, Embeddings, Generate, Response, TokenCount, Usage
 from llmmw.errors import LLMError, ProtocolError, StreamInterrupted, UnsupportedFeature
-from llmmw.plugin import Capabilities, Host, Listener, Provider
+from llmmw.plugin import Capabilities, Host, Listener
 from llmmw.wire import (
     EventMessage,
     EventStreamDecoder,
     Http,
-    Key,
+    HttpProvider,
     KeyOption,
     Losses,
     Reply,
@@ -46,7 +46,7 @@ _COUNT = "x-amzn-bedrock-input-token-count"
 
 
 @attrs.define(eq=False, kw_only=True)
-class Bedrock(Provider):
+class Bedrock(HttpProvider):
     """AWS Bedrock, by Converse and InvokeModel.
 
     Args:
@@ -70,8 +70,6 @@ class Bedrock(Provider):
             certificate of yours; it stays open.
     """
 
-    marks_sent: ClassVar[bool] = True
-
     api_key: KeyOption = attrs.field(default=None, repr=False)
     access_key_id: str | None = None
     secret_access_key: KeyOption = attrs.field(default=None, repr=False)
@@ -82,7 +80,6 @@ class Bedrock(Provider):
     control_url: str | None = None
     headers: Mapping[str, str | Secret] = attrs.field(factory=dict, repr=False)
     http: Any = attrs.field(default=None, repr=False)
-    _http: Http = attrs.field(init=False, repr=False)
     _control: Http = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -113,11 +110,6 @@ class Bedrock(Provider):
         control = self.control_url or address("bedrock", region)
         self._control = attrs.evolve(self._http, base_url=control)
 
-    @property
-    def key(self) -> Key:
-        """Where the key comes from; `llmmw check` tells it."""
-        return self._http.key
-
     def capabilities(self, model: str) -> Capabilities:
         """What the model's row says."""
         return model_of(model).capabilities()
@@ -137,10 +129,6 @@ class Bedrock(Provider):
         """Keeps the connections until the client closes."""
         async with self._http.open(), self._control.open():
             yield
-
-    async def warm(self) -> None:
-        """Makes a connection, if none is idle."""
-        await self._http.warm()
 
     async def __call__(self, call: Call) -> Response:
         request = call.request

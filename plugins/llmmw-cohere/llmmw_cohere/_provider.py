@@ -8,7 +8,7 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
-from typing import Any, ClassVar
+from typing import Any
 
 import attrs
 
@@ -30,8 +30,8 @@ from llmmw import (
     Tokens,
 )
 from llmmw.errors import BadRequest, LLMError, ProtocolError, UnsupportedFeature
-from llmmw.plugin import Capabilities, Host, Provider, ResponseBuilder
-from llmmw.wire import Http, Key, KeyOption, Losses, Reply, Secret, dumps, guarded
+from llmmw.plugin import Capabilities, Host, ResponseBuilder
+from llmmw.wire import Http, HttpProvider, Key, KeyOption, Losses, Reply, Secret, dumps, guarded
 from llmmw_cohere._answer import Answer
 from llmmw_cohere._asking import Asking, note_warnings
 from llmmw_cohere._batches import CohereBatches
@@ -61,7 +61,7 @@ def _root(address: str) -> str:
 
 
 @attrs.define(eq=False, kw_only=True)
-class Cohere(Provider):
+class Cohere(HttpProvider):
     """Cohere, and hosts that speak its wire.
 
     Args:
@@ -75,13 +75,10 @@ class Cohere(Provider):
             certificate of yours; it stays open.
     """
 
-    marks_sent: ClassVar[bool] = True
-
     api_key: KeyOption = attrs.field(default=None, repr=False)
     base_url: str | None = None
     headers: Mapping[str, str | Secret] = attrs.field(factory=dict, repr=False)
     http: Any = attrs.field(default=None, repr=False)
-    _http: Http = attrs.field(init=False, repr=False)
     _host: Host | None = attrs.field(default=None, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -96,11 +93,6 @@ class Cohere(Provider):
             rows=ROWS,
             client=self.http,
         )
-
-    @property
-    def key(self) -> Key:
-        """Where the key comes from; `llmmw check` tells it."""
-        return self._http.key
 
     def capabilities(self, model: str) -> Capabilities:
         """What the model's row says."""
@@ -132,10 +124,6 @@ class Cohere(Provider):
         self._host = host
         async with self._http.open():
             yield
-
-    async def warm(self) -> None:
-        """Makes a connection, if none is idle."""
-        await self._http.warm()
 
     async def __call__(self, call: Call) -> Response:
         request = call.request

@@ -15,9 +15,10 @@ import attrs
 
 from llmmw import Call, CountTokens, Embed, Embeddings, Generate, Response, TokenCount, Usage
 from llmmw.errors import LLMError, ProtocolError, StreamInterrupted, UnsupportedFeature
-from llmmw.plugin import Capabilities, Host, Provider, ResponseBuilder
+from llmmw.plugin import Capabilities, ResponseBuilder
 from llmmw.wire import (
     Http,
+    HttpProvider,
     JSONArrayDecoder,
     Key,
     KeyOption,
@@ -45,7 +46,7 @@ Json = Mapping[str, Any]
 
 
 @attrs.define(eq=False, kw_only=True)
-class GoogleWire(Provider):
+class GoogleWire(HttpProvider):
     """What both ways to Google's models have in common.
 
     Args:
@@ -56,7 +57,6 @@ class GoogleWire(Provider):
             certificate of yours; it stays open.
     """
 
-    marks_sent: ClassVar[bool] = True
     host: ClassVar[str]
     """Under which requests and parts keep what only this host understands."""
     counts_within: ClassVar[bool] = False
@@ -65,7 +65,6 @@ class GoogleWire(Provider):
     base_url: str | None = None
     headers: Mapping[str, str | Secret] = attrs.field(factory=dict, repr=False)
     http: Any = attrs.field(default=None, repr=False)
-    _http: Http = attrs.field(init=False, repr=False)
     _query: str = attrs.field(init=False, default="", repr=False)
 
     def _connect(self, base_url: str, key: Key, header: str, scheme: str) -> None:
@@ -82,24 +81,9 @@ class GoogleWire(Provider):
             client=self.http,
         )
 
-    @property
-    def key(self) -> Key:
-        """Where the key comes from; `llmmw check` tells it."""
-        return self._http.key
-
     def capabilities(self, model: str) -> Capabilities:
         """What the table of models says."""
         return model_of(model).capabilities()
-
-    @asynccontextmanager
-    async def open(self, host: Host) -> AsyncIterator[None]:
-        """Keeps the connections until the client closes."""
-        async with self._http.open():
-            yield
-
-    async def warm(self) -> None:
-        """Makes a connection, if none is idle."""
-        await self._http.warm()
 
     async def __call__(self, call: Call) -> Response:
         request = call.request

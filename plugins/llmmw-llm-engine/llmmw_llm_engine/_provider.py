@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from decimal import Decimal
 from importlib.metadata import version
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, Literal, get_args
 
 import attrs
 from llmmw_openai.chats import Chats
 
 from llmmw import Call, Generate, Price, Response, Together
 from llmmw.errors import ConfigError, LLMError, UnsupportedFeature
-from llmmw.plugin import Capabilities, Host, Provider, ResponseBuilder
-from llmmw.wire import Http, Key, KeyOption, Losses, Secret, dumps, guarded
+from llmmw.plugin import Capabilities, ResponseBuilder
+from llmmw.wire import Http, HttpProvider, KeyOption, Losses, Secret, dumps, guarded
 from llmmw_llm_engine._address import address_of, in_path, is_hosted
 from llmmw_llm_engine._answer import Completion, read_completion
 from llmmw_llm_engine._batches import EngineBatches, is_of_a_batch
@@ -38,7 +37,7 @@ _FREE = Decimal(0)
 
 
 @attrs.define(eq=False, kw_only=True)
-class LLMEngine(Provider):
+class LLMEngine(HttpProvider):
     """Scale's LLM Engine.
 
     Args:
@@ -63,8 +62,6 @@ class LLMEngine(Provider):
             certificate of yours; it stays open.
     """
 
-    marks_sent: ClassVar[bool] = True
-
     api_key: KeyOption = attrs.field(default=None, repr=False)
     auth: Auth = attrs.field(default="basic")
     base_url: str | None = None
@@ -74,7 +71,6 @@ class LLMEngine(Provider):
     batch_fields: Json = attrs.field(factory=dict, repr=False)
     headers: Mapping[str, str | Secret] = attrs.field(factory=dict, repr=False)
     http: Any = attrs.field(default=None, repr=False)
-    _http: Http = attrs.field(init=False, repr=False)
     _hosted: bool = attrs.field(init=False, repr=False)
     _outputs: Outputs = attrs.field(init=False, repr=False)
 
@@ -116,11 +112,6 @@ class LLMEngine(Provider):
         )
         if not self._hosted:
             without_a_key(self._http)
-
-    @property
-    def key(self) -> Key:
-        """Where the key comes from; `llmmw check` tells it."""
-        return self._http.key
 
     def capabilities(self, model: str) -> Capabilities:
         """What the APIs honour that may be used; prompts by `v1` have less than chats."""
@@ -168,16 +159,6 @@ class LLMEngine(Provider):
             fields=self.batch_fields,
             kept=KeptIds(self.files, self._outputs),
         )
-
-    @asynccontextmanager
-    async def open(self, host: Host) -> AsyncIterator[None]:
-        """Keeps the connections until the client closes."""
-        async with self._http.open():
-            yield
-
-    async def warm(self) -> None:
-        """Makes a connection, if none is idle."""
-        await self._http.warm()
 
     async def __call__(self, call: Call) -> Response:
         request = call.request

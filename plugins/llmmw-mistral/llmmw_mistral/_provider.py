@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
-from typing import Any, ClassVar
+from typing import Any
 
 import attrs
 
 from llmmw import Call, Embed, Generate, Response
 from llmmw.errors import ConfigError, LLMError, UnsupportedFeature
-from llmmw.plugin import Capabilities, Host, Provider, ResponseBuilder, honour
-from llmmw.wire import Http, Key, KeyOption, Losses, Reply, Secret, dumps, guarded
+from llmmw.plugin import Capabilities, ResponseBuilder, honour
+from llmmw.wire import Http, HttpProvider, Key, KeyOption, Losses, Reply, Secret, dumps, guarded
 from llmmw_mistral._answer import Answer
 from llmmw_mistral._batches import MistralBatches
 from llmmw_mistral._cards import MistralModels
@@ -35,7 +35,7 @@ _VARIABLE = "MISTRAL_API_KEY"
 
 
 @attrs.define(eq=False, kw_only=True)
-class Mistral(Provider):
+class Mistral(HttpProvider):
     """Mistral AI, and hosts that speak its wire.
 
     Args:
@@ -49,13 +49,10 @@ class Mistral(Provider):
             certificate of yours; it stays open.
     """
 
-    marks_sent: ClassVar[bool] = True
-
     api_key: KeyOption = attrs.field(default=None, repr=False)
     base_url: str | None = None
     headers: Mapping[str, str | Secret] = attrs.field(factory=dict, repr=False)
     http: Any = attrs.field(default=None, repr=False)
-    _http: Http = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         key = Key(self.api_key, (_VARIABLE,))
@@ -72,11 +69,6 @@ class Mistral(Provider):
             rows=ROWS,
             client=self.http,
         )
-
-    @property
-    def key(self) -> Key:
-        """Where the key comes from; `llmmw check` tells it."""
-        return self._http.key
 
     def capabilities(self, model: str) -> Capabilities:
         """What the model's row says."""
@@ -101,16 +93,6 @@ class Mistral(Provider):
     def batches(self) -> MistralBatches:
         """The verbs for batches."""
         return MistralBatches(name=self.name, http=self._http)
-
-    @asynccontextmanager
-    async def open(self, host: Host) -> AsyncIterator[None]:
-        """Keeps the connections until the client closes."""
-        async with self._http.open():
-            yield
-
-    async def warm(self) -> None:
-        """Makes a connection, if none is idle."""
-        await self._http.warm()
 
     async def __call__(self, call: Call) -> Response:
         request = call.request

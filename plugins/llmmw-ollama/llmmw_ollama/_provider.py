@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
 from importlib.metadata import version
-from typing import Any, ClassVar
+from typing import Any
 
 import attrs
 
 from llmmw import Call, Embed, Embeddings, Generate, Price, Response
 from llmmw.errors import ConfigError, LLMError, ProtocolError, StreamInterrupted, UnsupportedFeature
-from llmmw.plugin import Capabilities, Host, Provider, ResponseBuilder
+from llmmw.plugin import Capabilities, ResponseBuilder
 from llmmw.wire import (
     Http,
+    HttpProvider,
     Key,
     KeyOption,
     Losses,
@@ -41,7 +42,7 @@ __all__ = ["Ollama"]
 
 
 @attrs.define(eq=False, kw_only=True)
-class Ollama(Provider):
+class Ollama(HttpProvider):
     """An Ollama server, or ollama.com.
 
     Args:
@@ -59,15 +60,12 @@ class Ollama(Provider):
             certificate of yours; it stays open.
     """
 
-    marks_sent: ClassVar[bool] = True
-
     base_url: str | None = None
     api_key: KeyOption = attrs.field(default=None, repr=False)
     options: Mapping[str, Any] = attrs.field(factory=dict)
     keep_alive: str | float | None = None
     headers: Mapping[str, str | Secret] = attrs.field(factory=dict, repr=False)
     http: Any = attrs.field(default=None, repr=False)
-    _http: Http = attrs.field(init=False, repr=False)
 
     @options.validator
     def _check_options(self, field: object, given: object) -> None:
@@ -93,11 +91,6 @@ class Ollama(Provider):
             rows=ROWS,
             client=self.http,
         )
-
-    @property
-    def key(self) -> Key:
-        """Where the key comes from; `llmmw check` tells it."""
-        return self._http.key
 
     def capabilities(self, model: str) -> Capabilities:
         """What the wire can carry. What a model can is known to its server alone, which refuses
@@ -125,16 +118,6 @@ class Ollama(Provider):
     def models(self) -> OllamaModels:
         """The verbs for models."""
         return OllamaModels(name=self.name, http=self._http)
-
-    @asynccontextmanager
-    async def open(self, host: Host) -> AsyncIterator[None]:
-        """Keeps the connections until the client closes."""
-        async with self._http.open():
-            yield
-
-    async def warm(self) -> None:
-        """Makes a connection, if none is idle."""
-        await self._http.warm()
 
     async def __call__(self, call: Call) -> Response:
         request = call.request

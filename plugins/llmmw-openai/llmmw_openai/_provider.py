@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, Literal, get_args
 
 import attrs
 
@@ -21,8 +21,8 @@ from llmmw import (
     TokenCount,
 )
 from llmmw.errors import ConfigError, LLMError, ProtocolError, UnsupportedFeature
-from llmmw.plugin import Capabilities, Host, Provider
-from llmmw.wire import Http, Key, KeyOption, Losses, Reply, Secret, dumps, guarded
+from llmmw.plugin import Capabilities
+from llmmw.wire import Http, HttpProvider, Key, KeyOption, Losses, Reply, Secret, dumps, guarded
 from llmmw_openai._address import Address, address_of
 from llmmw_openai._administered import Administered
 from llmmw_openai._embedding import embed
@@ -57,7 +57,7 @@ def _preset(given: str | Preset) -> Preset:
 
 
 @attrs.define(eq=False, kw_only=True)
-class OpenAI(Administered, Provider):
+class OpenAI(Administered, HttpProvider):
     """OpenAI and hosts that speak its wire.
 
     Args:
@@ -82,8 +82,6 @@ class OpenAI(Administered, Provider):
             certificate of yours; it stays open.
     """
 
-    marks_sent: ClassVar[bool] = True
-
     preset: Preset = attrs.field(converter=_preset, default=PRESETS["openai"])
     api_key: KeyOption = attrs.field(default=None, repr=False)
     token: KeyOption = attrs.field(default=None, repr=False)
@@ -94,7 +92,6 @@ class OpenAI(Administered, Provider):
     think_tags: ThinkTags = attrs.field(default="no")
     http: Any = attrs.field(default=None, repr=False)
     _address: Address = attrs.field(init=False, repr=False)
-    _http: Http = attrs.field(init=False, repr=False)
     _chats: Chats = attrs.field(init=False, repr=False)
 
     @api.validator
@@ -146,11 +143,6 @@ class OpenAI(Administered, Provider):
         by_variable = keyless and preset.bearer is not None and preset.bearer in os.environ
         return (token, True) if self.token is not None or by_variable else (key, False)
 
-    @property
-    def key(self) -> Key:
-        """Where the key comes from; `llmmw check` tells it."""
-        return self._http.key
-
     def capabilities(self, model: str) -> Capabilities:
         """What the host honours, less what this model does not take."""
         preset, row = self.preset, model_of(self.preset.models, model)
@@ -175,16 +167,6 @@ class OpenAI(Administered, Provider):
     def price(self, model: str) -> Price | None:
         """By the host's name in the table; a server of one's own costs nothing."""
         return self.preset.price(model)
-
-    @asynccontextmanager
-    async def open(self, host: Host) -> AsyncIterator[None]:
-        """Keeps the connections until the client closes."""
-        async with self._http.open():
-            yield
-
-    async def warm(self) -> None:
-        """Makes a connection, if none is idle."""
-        await self._http.warm()
 
     def __call__(self, call: Call) -> Coroutine[Any, Any, Response]:
         request = call.request

@@ -16,7 +16,7 @@ from llmmw.plugin import Capabilities, ResponseBuilder, honour
 from llmmw.wire import Http, Losses, Reply, dumps
 from llmmw_openai._answer import Answer
 from llmmw_openai._chat import read_chat
-from llmmw_openai._plain import plain_answer
+from llmmw_openai._plain_answer import plain_answer
 from llmmw_openai._prefill import Echo, going_on
 from llmmw_openai._preset import Preset
 from llmmw_openai._reading import object_in

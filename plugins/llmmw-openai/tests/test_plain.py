@@ -8,7 +8,7 @@ import trio
 from hypothesis import example, given
 from hypothesis import strategies as st
 from llmmw_openai._answer import Answer
-from llmmw_openai._plain import plain_answer
+from llmmw_openai._plain_answer import plain_answer
 
 from llmmw import Call, Generate
 from llmmw.plugin import ResponseBuilder

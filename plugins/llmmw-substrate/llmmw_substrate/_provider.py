@@ -5,15 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, ClassVar
+from typing import Any
 
 import attrs
 
 from llmmw import Call, Delta, Embed, Embeddings, Generate, Generation, Response
 from llmmw.errors import LLMError, ProtocolError, StreamInterrupted, UnsupportedFeature
 from llmmw.flow.dag import compose_headers, is_failure, request_id_in, secret_headers
-from llmmw.plugin import Capabilities, Host, Provider
-from llmmw.wire import Http, Key, KeyOption, Losses, Reply, Secret, dumps, guarded, loads, spare
+from llmmw.plugin import Capabilities
+from llmmw.wire import (
+    Http,
+    HttpProvider,
+    Key,
+    KeyOption,
+    Losses,
+    Reply,
+    Secret,
+    dumps,
+    guarded,
+    loads,
+    spare,
+)
 from llmmw_substrate._answer import Answer, vectors_of
 from llmmw_substrate._models import model_of
 from llmmw_substrate._request import NODE, embed_graph, generate_graph
@@ -25,7 +37,7 @@ _GRACE = 1.0
 
 
 @attrs.define(eq=False, kw_only=True)
-class SubstrateProvider(Provider):
+class SubstrateProvider(HttpProvider):
     """Substrate's models, each call a graph of one node.
 
     Args:
@@ -39,14 +51,11 @@ class SubstrateProvider(Provider):
             certificate of yours; it stays open.
     """
 
-    marks_sent: ClassVar[bool] = True
-
     api_key: KeyOption = attrs.field(default=None, repr=False)
     base_url: str = "https://api.substrate.run"
     secrets: Mapping[str, str | Secret] = attrs.field(factory=dict, repr=False)
     headers: Mapping[str, str | Secret] = attrs.field(factory=dict, repr=False)
     http: Any = attrs.field(default=None, repr=False)
-    _http: Http = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         key = Key(self.api_key, ("SUBSTRATE_API_KEY",))
@@ -58,24 +67,9 @@ class SubstrateProvider(Provider):
             base_url=self.base_url, key=key, headers=hosts | self.headers, client=self.http
         )
 
-    @property
-    def key(self) -> Key:
-        """Where the key comes from; `llmmw check` tells it."""
-        return self._http.key
-
     def capabilities(self, model: str) -> Capabilities:
         """What the model's row says."""
         return model_of(model).capabilities()
-
-    @asynccontextmanager
-    async def open(self, host: Host) -> AsyncIterator[None]:
-        """Keeps the connections until the client closes."""
-        async with self._http.open():
-            yield
-
-    async def warm(self) -> None:
-        """Makes a connection, if none is idle."""
-        await self._http.warm()
 
     async def __call__(self, call: Call) -> Response:
         request = call.request
