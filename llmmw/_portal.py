@@ -34,6 +34,8 @@ PATIENCE = 5.0
 """Seconds that an interrupted caller, or the interpreter's exit, waits for cancelled work; the
 clean-up of a provider has 2."""
 
+_CANCELLED = "it was cancelled by its caller"
+
 
 class _Home(Protocol):
     """Where work is done: the portal, or a lifetime in it."""
@@ -139,8 +141,8 @@ class Work(Generic[T]):
         """Begin soon, if it was not done before. `Ended` will be told in any case."""
         portal = self._home.portal
         if not self._started:
+            self._started = True  # first: interrupted from here on, it may go on already
             portal.post(self._begin)
-            self._started = True
         if portal.closed:  # looked at after posting, so that one of both is seen
             self.end(Ended(error=portal.error()))
 
@@ -148,7 +150,7 @@ class Work(Generic[T]):
         """Cancel it soon; `Ended` comes when it is over."""
         if not self._started:
             self.ended = True  # nothing begins, and nothing is to be waited for
-        self._home.portal.post(self._scope.cancel)
+        self._home.portal.post(self._cancel)
 
     def tell(self, message: object) -> None:
         """Tell the caller something; only in the portal's thread."""
@@ -179,6 +181,11 @@ class Work(Generic[T]):
             else:
                 self._context.run(start_soon, self._run)
 
+    def _cancel(self) -> None:
+        self._scope.cancel()
+        if self not in self._home.portal.works:  # its start was interrupted, or it is over
+            self.end(Ended(error=RuntimeError(_CANCELLED)))
+
     async def _run(self) -> None:
         ended: Ended[T] | None = None
         try:
@@ -190,7 +197,7 @@ class Work(Generic[T]):
         except BaseException as error:  # whatever it is, it is the caller's
             ended = Ended(error=unstopped(error))
         finally:
-            self.end(ended or Ended(error=RuntimeError("it was cancelled by its caller")))
+            self.end(ended or Ended(error=RuntimeError(_CANCELLED)))
             del ended  # a traceback in it holds this frame
 
 

@@ -17,6 +17,7 @@ import llmmw
 from llmmw import Call, Handler, Response, aio, sync
 from llmmw._mailbox import Ended
 from llmmw._portal import PATIENCE, Work
+from llmmw._portal_thread import ThreadPortal
 from llmmw.errors import BadRequest, ConfigError, DeadlineExceeded, ServerError, StreamInterrupted
 from llmmw.sync._reading import Queue
 from llmmw.testing import Script
@@ -191,6 +192,33 @@ def test_an_interrupt_waits_for_its_call_but_not_for_ever(
             client.ask("hi", listener=interrupted)
         assert hold.live == 1
     assert (hold.live, hold.call("hi").outcome) == (0, "cancelled")
+
+
+@pytest.mark.parametrize("begins", [True, False], ids=["begun", "not begun"])
+def test_an_interrupt_on_the_way_to_the_thread_waits_for_its_call(
+    hold, monkeypatch: pytest.MonkeyPatch, begins: bool
+) -> None:
+    """Whether the thread has heard of the call by then, or not yet."""
+    post = ThreadPortal.post
+    interrupts = [True]
+
+    def interrupted(portal: ThreadPortal, function: object, *arguments: object) -> None:
+        if not interrupts:
+            return post(portal, function, *arguments)
+        interrupts.clear()
+        if begins:
+            post(portal, function, *arguments)
+            assert hold.call("hi").begun.wait(30)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("llmmw.sync._reading.PATIENCE", 60)
+    with sync.Client("hold:a", providers=[hold]) as client:
+        monkeypatch.setattr(ThreadPortal, "post", interrupted)
+        before = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            client.ask("hi")
+        assert time.monotonic() - before < 30
+        assert (hold.live, list(hold.calls)) == (0, ["hi"] if begins else [])
 
 
 def test_context_variables_of_the_caller_are_seen(hold, place) -> None:
