@@ -29,13 +29,13 @@ FIRM = ("error", "resume")
 
 
 class Limit(Protocol):
-    """A limit of time on an attempt, which stands still while the attempt is not sent yet."""
+    """A limit of time on an attempt, which stands still while the attempt waits to be sent."""
 
     def hold(self) -> None:
         """Do not run."""
 
     def start(self, now: float) -> None:
-        """Run from `now` on."""
+        """Run from `now` on, if it does not run."""
 
 
 @attrs.define(eq=False)
@@ -47,32 +47,30 @@ class Attempt:
     target: str = ""
     sent: float | None = None
     limits: tuple[Limit, ...] = attrs.field(default=(), init=False, repr=False)
-    """The limits on this attempt alone; they count from sending."""
+    """The limits on this attempt alone; those that are held count from sending."""
     silent: bool = attrs.field(default=False, init=False, repr=False)
     """Nobody listens to it: it streams for a policy's sake, so that its first content is seen."""
     continues: bool = attrs.field(default=False, init=False, repr=False)
     """It goes on with an answer of which the caller has heard a part."""
-    _held: bool = attrs.field(default=False, init=False, repr=False)
-
-    def bind(self, limit: Limit, *, held: bool) -> None:
-        """Have a limit count from sending. `held`: it does not run until then."""
-        self.limits += (limit,)
-        self._held = self._held or held
 
     def hold_limits(self) -> None:
-        """Say that the attempt waits for a place, a download, …: nobody's slowness but ours."""
-        self._held = True
+        """Say that the attempt waits for a place, a download, …: nobody's slowness but ours.
+        Once it is sent, this does nothing."""
+        if self.sent is None:
+            for limit in self.limits:
+                limit.hold()
+
+    def run_limits(self, now: float) -> None:
+        """Have the limits run that are held."""
         for limit in self.limits:
-            limit.hold()
+            limit.start(now)
 
     def mark_sent(self, ledger: Ledger) -> None:
         """Say that the attempt leaves now; what it waited for before was not the provider."""
         if self.sent is None:
             self.sent = trio.current_time()
             ledger.write(AttemptSent, self.sent, self.number)
-            if self._held:
-                for limit in self.limits:
-                    limit.start(self.sent)
+            self.run_limits(self.sent)
 
 
 @attrs.frozen(eq=False)

@@ -69,7 +69,9 @@ class Record(Attempt):
         super().mark_sent(ledger)
         part: Attempt | None = self
         while isinstance(part, Record):
-            part.sent = self.sent if part.sent is None else part.sent
+            if part.sent is None:
+                part.sent = self.sent
+                part.run_limits(self.sent)
             if part.when_sent is not None:
                 part.when_sent()
             part = part.outer

@@ -150,7 +150,10 @@ class Work(Generic[T]):
         """Cancel it soon; `Ended` comes when it is over."""
         if not self._started:
             self.ended = True  # nothing begins, and nothing is to be waited for
-        self._home.portal.post(self._cancel)
+        portal = self._home.portal
+        portal.post(self._cancel)
+        if portal.closed and self not in portal.works:  # its start was interrupted before that
+            self.end(Ended(error=portal.error()))
 
     def tell(self, message: object) -> None:
         """Tell the caller something; only in the portal's thread."""

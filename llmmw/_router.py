@@ -73,7 +73,7 @@ class Router:
     _able: dict[str, Capabilities] = attrs.field(factory=dict, init=False)
 
     marks_sent: ClassVar[bool] = True
-    """As providers have it: here, at the latest, an attempt leaves."""
+    """As providers have it: from here on it is said when an attempt leaves."""
 
     def __attrs_post_init__(self) -> None:
         self.host.price = self.price
@@ -89,7 +89,9 @@ class Router:
         opened = self._opened.get(name)
         try:
             if opened is None or not opened.ready.is_set():
+                call.attempt.run_limits(trio.current_time())
                 opened = await self._open(name, colon, request.model)
+                call.attempt.hold_limits()
             asked, around, warnings = served(request, self.able(request.model), request.model)
             if asked is not request:
                 call = call.replace(request=asked)

@@ -48,8 +48,7 @@ class Stream:
         self._fold(delta)
         self._size(delta)
         self._deltas.append(delta)
-        if self._news is not None:
-            self._wake()
+        self._wake()
         return HEARD
 
     def _wake(self) -> None:

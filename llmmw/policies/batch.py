@@ -90,8 +90,7 @@ class Batch:
         tokens = input_estimate(call.request) if 0 < size < self.max_size else 0
         if not 0 < size < self.max_size or tokens >= self.max_tokens:
             return await self._alone(call, next)
-        if call.attempt.sent is None:
-            call.attempt.hold_limits()
+        call.attempt.hold_limits()
         key = (id(next), id(host), call.tenant, _shape(call.request))
         limits = Limits(self.max_size, self.max_tokens, self.max_wait)
         seat = Seat(call, size, tokens, trio.current_effective_deadline())

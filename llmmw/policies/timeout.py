@@ -61,10 +61,9 @@ class Timeout:
     async def __call__(self, call: Call, next: Handler) -> Response:
         watched = self.first_token is not None or self.idle is not None
         if watched and (self.stream or (call.listener is not None and not call.attempt.silent)):
-            held = call.attempt.number > 0 and _marks_sent(next)
-            watch = _Watch(self, call.listener, held)
+            watch = _Watch(self, call.listener, _is_held(call, next))
             if call.attempt.number:
-                call.attempt.bind(watch, held=held)
+                call.attempt.limits += (watch,)
             with watch.scope:
                 return await next(call.listening(watch))
             raise self._late(call, watch.limit())
@@ -74,9 +73,8 @@ class Timeout:
             with trio.move_on_after(self.total):
                 return await next(call)
         else:
-            held = _marks_sent(next)
-            total = _Total(self.total, held)
-            call.attempt.bind(total, held=held)
+            total = _Total(self.total, _is_held(call, next))
+            call.attempt.limits += (total,)
             with total.scope:
                 return await next(call)
         raise self._late(call, "total")
@@ -95,10 +93,11 @@ class Timeout:
         return DeadlineExceeded(message, limit=limit, after=after, layer=layer)
 
 
-def _marks_sent(next: Handler) -> bool:
-    """Whether what is asked next says by itself when the attempt leaves: no limit need run before,
-    and be moved then."""
-    return getattr(next, "marks_sent", False)
+def _is_held(call: Call, next: Handler) -> bool:
+    """Whether what is asked next will say when the attempt leaves: a limit need not run before, and
+    be moved then."""
+    attempt = call.attempt
+    return attempt.number > 0 and attempt.sent is None and getattr(next, "marks_sent", False)
 
 
 class _Total:
@@ -116,13 +115,14 @@ class _Total:
             self.scope.deadline = math.inf
 
     def start(self, now: float) -> None:
-        self.scope.deadline = now + self._after
+        if self.scope.deadline == math.inf:
+            self.scope.deadline = now + self._after
 
 
 class _Watch:
     """A listener that moves the deadline of its scope with each delta."""
 
-    __slots__ = ("_due", "_end", "_first", "_idle", "_listener", "_options", "scope")
+    __slots__ = ("_due", "_end", "_first", "_held", "_idle", "_listener", "_options", "scope")
 
     def __init__(self, options: Timeout, listener: Listener | None, held: bool) -> None:
         self._options = options
@@ -130,14 +130,19 @@ class _Watch:
         self._idle = math.inf if options.idle is None else options.idle
         self.scope = trio.CancelScope()
         self._end = self._first = self._due = math.inf
+        self._held = True
         if not held:
             self.start(trio.current_time())
 
     def hold(self) -> None:
+        self._held = True
         self._end = self._first = math.inf
         self._set(math.inf)
 
     def start(self, now: float) -> None:
+        if not self._held:
+            return
+        self._held = False
         total = self._options.total
         self._end = math.inf if total is None else now + total
         self._first = self._first_deadline(now)

@@ -20,8 +20,9 @@ __all__ = ["HttpProvider"]
 class HttpProvider(Provider):
     """Base of providers whose lifetime is that of their connections to a host.
 
-    A subclass makes `_http` of its options in `__attrs_post_init__`, and calls
-    `call.attempt.mark_sent(call.ledger)` when a request leaves: see `sent` of `Http.post`.
+    A subclass makes `_http` of its options in `__attrs_post_init__`. It must have
+    `call.attempt.mark_sent(call.ledger)` called when the first request for a call leaves (see
+    `sent` of `Http.post`): before that, no limit of time on an attempt runs.
     """
 
     marks_sent: ClassVar[bool] = True

@@ -26,7 +26,7 @@ _PATIENCE = 900.0
 _SLOWEST = 200
 """Of these a second."""
 _TURNS, _DISTURBED = 3, 0.05
-"""How often a turn is taken anew, if more than this part of the cores was stolen in it."""
+"""How often a turn is taken at most, if more than this part of a core was stolen in each."""
 Results = dict[str, dict[str, float]]
 """The medians of what each rival measured, by its name."""
 
@@ -106,8 +106,8 @@ class Children:
         return {rival.name: _median(answers) for rival, answers in told.items()}
 
     def _undisturbed(self, rival: Rival, job: Mapping[str, Any], turns: int) -> dict[str, Any]:
-        """What a turn gives in which no other machine took a part of the cores that counts; else
-        that of the one in which the least was taken."""
+        """What a turn gives in which other machines took no part of a core that counts; else that
+        of the one in which they took the least."""
         found: list[tuple[float, dict[str, Any]]] = []
         for _ in range(turns):
             before, begun = stolen(), time.monotonic()

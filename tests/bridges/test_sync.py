@@ -194,11 +194,11 @@ def test_an_interrupt_waits_for_its_call_but_not_for_ever(
     assert (hold.live, hold.call("hi").outcome) == (0, "cancelled")
 
 
-@pytest.mark.parametrize("begins", [True, False], ids=["begun", "not begun"])
+@pytest.mark.parametrize("then", ["begun", "not begun", "closed"])
 def test_an_interrupt_on_the_way_to_the_thread_waits_for_its_call(
-    hold, monkeypatch: pytest.MonkeyPatch, begins: bool
+    hold, monkeypatch: pytest.MonkeyPatch, then: str
 ) -> None:
-    """Whether the thread has heard of the call by then, or not yet."""
+    """Whether the thread has heard of the call by then, or not yet, or never will."""
     post = ThreadPortal.post
     interrupts = [True]
 
@@ -206,9 +206,12 @@ def test_an_interrupt_on_the_way_to_the_thread_waits_for_its_call(
         if not interrupts:
             return post(portal, function, *arguments)
         interrupts.clear()
-        if begins:
+        if then == "begun":
             post(portal, function, *arguments)
             assert hold.call("hi").begun.wait(30)
+        if then == "closed":
+            portal.stop("it was time")
+            portal.thread.join(30)
         raise KeyboardInterrupt
 
     monkeypatch.setattr("llmmw.sync._reading.PATIENCE", 60)
@@ -218,7 +221,7 @@ def test_an_interrupt_on_the_way_to_the_thread_waits_for_its_call(
         with pytest.raises(KeyboardInterrupt):
             client.ask("hi")
         assert time.monotonic() - before < 30
-        assert (hold.live, list(hold.calls)) == (0, ["hi"] if begins else [])
+        assert (hold.live, list(hold.calls)) == (0, ["hi"] if then == "begun" else [])
 
 
 def test_context_variables_of_the_caller_are_seen(hold, place) -> None:
