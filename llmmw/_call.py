@@ -68,9 +68,15 @@ class Attempt:
     def mark_sent(self, ledger: Ledger) -> None:
         """Say that the attempt leaves now; what it waited for before was not the provider."""
         if self.sent is None:
-            self.sent = trio.current_time()
-            ledger.write(AttemptSent, self.sent, self.number)
-            self.run_limits(self.sent)
+            now = trio.current_time()
+            ledger.write(AttemptSent, now, self.number)
+            self.leave(now)
+
+    def leave(self, now: float) -> None:
+        """Have left, unless it was before."""
+        if self.sent is None:
+            self.sent = now
+            self.run_limits(now)
 
 
 @attrs.frozen(eq=False)

@@ -16,7 +16,6 @@ import trio
 from llmmw._budget import Budget
 from llmmw._call import Attempt
 from llmmw._gate import Gate
-from llmmw._ledger import Ledger
 from llmmw._request import Request
 from llmmw._resume import Told
 from llmmw.errors import CallShed, LLMError
@@ -62,19 +61,13 @@ class Record(Attempt):
         for budget, account in self.paid:
             budget.give_back(account, trio.current_time())
 
-    def mark_sent(self, ledger: Ledger) -> None:
+    def leave(self, now: float) -> None:
         """As for any attempt; and with it those have left that it is a part of."""
-        if self.sent is not None:
-            return
-        super().mark_sent(ledger)
-        part: Attempt | None = self
-        while isinstance(part, Record):
-            if part.sent is None:
-                part.sent = self.sent
-                part.run_limits(self.sent)
-            if part.when_sent is not None:
-                part.when_sent()
-            part = part.outer
+        super().leave(now)
+        if self.when_sent is not None:
+            self.when_sent()
+        if self.outer is not None:
+            self.outer.leave(now)
 
 
 @attrs.define(eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import sqlite3
 import subprocess
@@ -65,13 +66,11 @@ def killed_job(
         for kill in range(kills):
             first, process = len(far.calls), subprocess.Popen(command)
             due = (kill + chance.random()) * rows / kills
-            late = chance.random() * 2 if chance.random() < 0.2 else None  # wherever it is then
+            early = chance.random() * 2 if chance.random() < 0.2 else math.inf  # wherever it is
             started = time.monotonic()
-            while process.poll() is None and (
-                len(known) + len(far.calls) - first < due
-                if late is None
-                else time.monotonic() < started + late
-            ):
+            while process.poll() is None and len(known) + len(far.calls) - first < due:
+                if time.monotonic() > started + early:
+                    break
                 time.sleep(0.001)
             process.kill()
             at = time.monotonic()
