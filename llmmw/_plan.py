@@ -46,11 +46,18 @@ class Plan:
     max_resumes: int = 1
     hold_back: int = 0
     hedges: Sequence[Hedging] = attrs.field(init=False)
+    budgets: tuple[Budget, ...] = attrs.field(init=False)
+    """Those in which every call deposits."""
     elsewhere: tuple[FallbackTarget, ...] = attrs.field(init=False)
 
     @hedges.default
     def _find_hedges(self) -> Sequence[Hedging]:
         return tuple(policy for policy in self.policies if _hedges(policy))
+
+    @budgets.default
+    def _find_budgets(self) -> tuple[Budget, ...]:
+        several = (self.budget, *(hedge.budget for hedge in self.hedges))
+        return tuple(budget for budget in several if budget is not None)
 
     @elsewhere.default
     def _find_targets(self) -> tuple[FallbackTarget, ...]:
@@ -63,9 +70,8 @@ class Plan:
         if call.on_interrupt == "resume" and call.listener is not None:
             history.said = Told(call)
             call = call.replace(listener=history.said)
-        for budget in (self.budget, *(hedge.budget for hedge in self.hedges)):
-            if budget is not None:
-                budget.deposit(target, now)
+        for budget in self.budgets:
+            budget.deposit(target, now)
         start: Start | None = Start(target, now, "first", call.request)
         response: Response | None = None
         if self.hedges:

@@ -70,7 +70,7 @@ class Timeout:
         if self.total is None:
             return await next(call)
         if not call.attempt.number:
-            with trio.move_on_after(self.total):
+            with trio.CancelScope(deadline=trio.current_time() + self.total):
                 return await next(call)
         else:
             total = _Total(self.total, _is_held(call, next))

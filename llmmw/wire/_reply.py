@@ -68,7 +68,8 @@ class Reply:
     @property
     def info(self) -> HttpInfo:
         """What a response carries of this answer: no cookies, and no trace of the key."""
-        headers = {k: v for k, v in self.headers.items() if k.lower() != "set-cookie"}
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        headers.pop("set-cookie", None)
         told = "\n".join([f"{k}: {v}" for k, v in headers.items()])
         clean = self._scrub(told)
         if clean is not told:
