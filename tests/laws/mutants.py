@@ -228,8 +228,7 @@ def limit_blamed_for_the_outer_scope(patch):
 
 @mutant("timeout", "full")
 def limit_shields_from_the_outer_scope(patch):
-    real = trio.move_on_after
-    shim = _shim(move_on_after=lambda seconds: real(seconds, shield=True))
+    shim = _shim(CancelScope=lambda **when: trio.CancelScope(**when, shield=True))
     patch.setattr(timeout_module, "trio", shim)
 
 
