@@ -53,6 +53,7 @@ class _Head:
 
     told: Mapping[str, str | Secret]
     """The headers of the account that it was made for."""
+    verb: str
     target: Target
     rows: dict[str, str]
     text: bytes
@@ -103,16 +104,17 @@ class DirectLine:
         if not head.direct:
             return None
         target, whole = head.target, asked.body if isinstance(asked.body, bytes) else b""
-        last = {} if asked.size is None else {"content-length": str(asked.size)}
+        size = asked.size
+        last = {} if size is None else {"content-length": str(size)}
         seen = {**head.rows, **last} if account.sign is not None else head.rows
-        hidden = account.hidden(asked.verb, target.url, seen, whole)
+        hidden = account.hidden(head.verb, target.url, seen, whole)
         if head.rows.keys().isdisjoint(hidden):
             text = head.text + rows_of(_lines(last | hidden))
         else:
             rows = _lines(head.rows | last | hidden)
-            text = head_of(asked.verb, target.path, rows)
+            text = head_of(head.verb, target.path, rows)
         sent = whole if body is None else body
-        return target.origin, Request(text + b"\r\n\r\n", sent, asked.size, asked.times)
+        return target.origin, Request(text + b"\r\n\r\n", sent, size, asked.times)
 
     def _head(self, asked: Asked, account: Account) -> _Head:
         fixed = asked.fixed
@@ -133,9 +135,10 @@ class DirectLine:
             target = target_of(asked.address(account.base_url))
         rows = {"host": target.host.decode("ascii"), "accept": "*/*", "user-agent": _us()}
         rows |= account.told(asked)
-        text = head_of(asked.verb, target.path, _lines(rows))
-        direct = asked.verb not in NOT_HERE and self._is_direct(target)
-        return _Head(dict(account.headers), target, rows, text, direct)
+        verb = asked.verb
+        text = head_of(verb, target.path, _lines(rows))
+        direct = verb not in NOT_HERE and self._is_direct(target)
+        return _Head(dict(account.headers), verb, target, rows, text, direct)
 
 
 def _lines(rows: Mapping[str, str]) -> list[tuple[bytes, bytes]]:

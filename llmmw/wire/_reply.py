@@ -52,7 +52,7 @@ class Reply:
         self.status: int = answer.status_code
         """The HTTP status."""
         self.headers: Mapping[str, str] = answer.headers
-        """The headers as they came; look-up does not mind upper and lower case."""
+        """The headers, by their names in lower case; look-up does not mind upper case."""
 
     @property
     def content_type(self) -> str:
@@ -68,7 +68,7 @@ class Reply:
     @property
     def info(self) -> HttpInfo:
         """What a response carries of this answer: no cookies, and no trace of the key."""
-        headers = {name.lower(): value for name, value in self.headers.items()}
+        headers = dict(self.headers.items())
         headers.pop("set-cookie", None)
         told = "\n".join([f"{k}: {v}" for k, v in headers.items()])
         clean = self._scrub(told)

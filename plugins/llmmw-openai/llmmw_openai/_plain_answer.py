@@ -59,6 +59,9 @@ def _only_text(told: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     if type(said) is not dict or at not in (0, None) or not isinstance(end, str | None):
         return "", {}
     text = said.get("content")
-    if type(text) is not str or any(one for name, one in said.items() if name not in _SAID):
+    if type(text) is not str:
         return "", {}
+    for name, one in said.items():
+        if one and name not in _SAID:
+            return "", {}
     return text, choice

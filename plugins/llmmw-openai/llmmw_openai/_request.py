@@ -59,7 +59,8 @@ def body_of(
     Raises:
         UnsupportedFeature: for what the host can't honour, unless the request lets it be dropped.
     """
-    body: Json = {"model": request.model_name}
+    model = request.model_name
+    body: Json = {"model": model}
     if request.prompt is not None:
         body["prompt"] = request.prompt
     else:
@@ -74,7 +75,7 @@ def body_of(
         body["stream"] = True
         if preset.usage_in_streams:
             body["stream_options"] = {"include_usage": True}
-    how = going_on(preset.prefill, request.model_name, body)
+    how = going_on(preset.prefill, model, body)
     if how is not None:
         how.ask(body)
     for name in extra if request.extra else ():

@@ -74,24 +74,24 @@ class Chats:
         if request.prompt is not None:
             api = "/completions"
             request, warnings = _as_text(request, f"{request.model} with a prompt")
-        stream = call.listener is not None
+        stream, model = call.listener is not None, request.model_name
         losses = Losses(request, self.name, list(warnings))
         body = body_of(request, self.preset, losses, stream=stream, extra=self._names)
         tags = "no" if request.prompt is not None else self.think_tags
-        how = going_on(self.preset.prefill, request.model_name, body)
+        how = going_on(self.preset.prefill, model, body)
         http = self.http if how is None else how.at(self.http)
-        path = self.path(api, request.model_name)
+        path = self.path(api, model)
         async with _posted(http, call, path, body, stream=stream) as reply:
             told: dict[str, Any] | None = None
             simple = not stream and how is None and tags == "no"
             if simple and reply.content_type != "text/event-stream":
                 told = object_in(reply, await reply.read())
                 facts = _facts(reply, losses) | {"provider": self.name}
-                plain = plain_answer(told, call, model=request.model_name, **facts)
+                plain = plain_answer(told, call, model=model, **facts)
                 if plain is not None:
                     return plain
             answer = Answer(
-                ResponseBuilder(call, self.name, request.model_name),
+                ResponseBuilder(call, self.name, model),
                 self.preset.host,
                 request.logprobs,
                 _count(body),
