@@ -35,7 +35,7 @@ __all__ = ["Router"]
 _CLEAN_UP = 2.0
 """Seconds that a provider's lifetime may take to end."""
 _MANY = 10_000
-"""Targets whose abilities and prices are remembered."""
+"""Targets whose abilities are remembered."""
 
 
 @attrs.define(eq=False)
@@ -71,7 +71,6 @@ class Router:
     _made: dict[str, Provider] = attrs.field(factory=dict, init=False)
     _warming: dict[str, Task[None]] = attrs.field(factory=dict, init=False)
     _able: dict[str, Capabilities] = attrs.field(factory=dict, init=False)
-    _priced: dict[str, Price | None] = attrs.field(factory=dict, init=False)
 
     marks_sent: ClassVar[bool] = True
     """As providers have it: from here on it is said when an attempt leaves."""
@@ -90,6 +89,7 @@ class Router:
         opened = self._opened.get(name)
         try:
             if opened is None or not opened.ready.is_set():
+                # An opening may hang, so it is bounded; and it is nobody's slowness but ours.
                 call.attempt.run_limits(trio.current_time())
                 opened = await self._open(name, colon, request.model)
                 call.attempt.hold_limits()
@@ -162,17 +162,13 @@ class Router:
         return ""
 
     def price(self, target: str) -> Price | None:
-        """What a target costs, asked once: by the tables; under the name of the provider whose
-        account it is; or as its provider says."""
-        if target in self._priced:
-            return self._priced[target]
+        """What a target costs: by the tables; under the name of the provider whose account it
+        is; or as its provider says."""
         table = built_in_prices() if self.prices is None else self.prices
         found = table.row(target)
         if found is None:
             name, _, model = target.partition(":")
             found = table.row(f"{self._use(name)}:{model}") or self._find(name).price(model)
-        if len(self._priced) < _MANY:
-            self._priced[target] = found
         return found
 
     def _use(self, name: str) -> str:
