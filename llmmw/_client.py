@@ -100,6 +100,8 @@ class ClientCore(Administered, Mapped, AbstractAsyncContextManager[Any]):
         named, arguments = client_arguments(source, targets, overrides)
         return cls(*named, **arguments)
 
+    # An interrupt waits until it has opened, or has begun to close: as with a nursery of trio's.
+    @trio.lowlevel.enable_ki_protection
     async def __aenter__(self) -> Self:
         if self._router is not None:
             raise RuntimeError("this client is open already")
@@ -109,6 +111,7 @@ class ClientCore(Administered, Mapped, AbstractAsyncContextManager[Any]):
         self._handler = chain(*self.stack, provider=self._router)
         return self
 
+    @trio.lowlevel.enable_ki_protection
     async def __aexit__(self, *error: Any) -> bool | None:
         self._router = self._handler = None
         return await self._exit.__aexit__(*error)

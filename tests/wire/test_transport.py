@@ -215,6 +215,15 @@ async def test_what_readers_read_differently_is_refused(name: str) -> None:
     assert mine[0] == "error"
 
 
+async def test_why_it_is_refused_is_said_while_another_error_is_handled() -> None:
+    async with far(scripts=[[OK + b"Transfer-Encoding: br\r\n\r\n"]]) as server, ours() as client:
+        try:
+            raise ConnectionError("another host is away")
+        except ConnectionError:
+            with pytest.raises(httpx.RemoteProtocolError, match="a form that nobody asked for"):
+                await client.get(server.url)
+
+
 FIVE = {
     "a size that is none": CHUNKED + b"5\r\nhello\r\nzz\r\n",
     "no line behind a chunk": CHUNKED + b"5\r\nhello!",

@@ -5,7 +5,15 @@ It is strict: what different readers take for different things is refused, not g
 
 from __future__ import annotations
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+import sys
+
+import trio
+from httptools import (
+    HttpParserCallbackError,
+    HttpParserError,
+    HttpParserUpgrade,
+    HttpResponseParser,
+)
 
 from llmmw.wire._http1._limits import MOST_HEAD
 
@@ -25,14 +33,6 @@ class Broken(Exception):
     """What came is no answer of HTTP/1.1."""
 
 
-def _why(error: HttpParserError) -> Broken:
-    """What was wrong: for us, or for the parser."""
-    ours = error.__context__
-    return (
-        ours if isinstance(ours, Broken) else Broken(f"the host does not speak HTTP/1.1: {error}")
-    )
-
-
 class Reading:
     """Reads one answer. Its methods `on_…` are called by the parser."""
 
@@ -41,6 +41,7 @@ class Reading:
         "_framed",
         "_informing",
         "_parser",
+        "_refused",
         "body",
         "broken",
         "complete",
@@ -75,8 +76,12 @@ class Reading:
         self._framed = ""
         """The header that says where the body ends."""
         self._informing = False
+        self._refused = ""
+        """What is wrong with the answer although the parser bears it."""
         self._parser = HttpResponseParser(self)
 
+    # What a callback raises, the parser takes for an error of the host: an interrupt waits.
+    @trio.lowlevel.enable_ki_protection
     def feed(self, data: bytes) -> None:
         """Read bytes as they came.
 
@@ -87,15 +92,16 @@ class Reading:
         if not (self.head_done or self._beside) and data[:1] != b"H":
             raise Broken("the host does not speak HTTP/1.1")
         self._beside += len(data)
+        handled = sys.exception()
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade:
             raise Broken(_SWITCHED) from None
         except HttpParserError as error:
-            if not self.head_done:
-                raise _why(error) from None
-            self.spoiled = True
-            self.broken = "" if self.complete else str(_why(error))
+            wrong, self.spoiled = self._wrong(error, handled), True
+            if not (self.head_done and isinstance(wrong, Broken)):
+                raise wrong from None
+            self.broken = "" if self.complete else str(wrong)
         if self.complete:
             return
         for piece in self.body:
@@ -105,6 +111,20 @@ class Reading:
             if not self.head_done:
                 raise Broken(why)
             self.broken = self.broken or why
+
+    def _wrong(self, error: HttpParserError, handled: BaseException | None) -> BaseException:
+        """What was wrong: with the answer, or with the program, while it handled something."""
+        if not isinstance(error, HttpParserCallbackError):
+            return Broken(f"the host does not speak HTTP/1.1: {error}")
+        if self._refused:
+            return Broken(self._refused)
+        raised = error.__context__
+        return error if raised is None or raised is handled else raised
+
+    def _refuse(self, why: str) -> Broken:
+        """Noted, too: inside the handling of some error, the parser forgets what is raised."""
+        self._refused = why
+        return Broken(why)
 
     def end(self) -> None:
         """The line was closed.
@@ -141,7 +161,7 @@ class Reading:
     def _look(self, name: bytes, value: bytes) -> None:
         if name == b"transfer-encoding":
             if value.strip(b" \t").lower() != b"chunked" or self._framed == "chunks":
-                raise Broken(
+                raise self._refuse(
                     f"the host sends its answer in a form that nobody asked for: {value!r}"
                 )
             self._framed = "chunks"
@@ -153,15 +173,15 @@ class Reading:
             return
         told = b"".join([self.reason, *[value for _, value in self.headers]])
         if len(told.translate(None, _CONTROLS)) != len(told):
-            raise Broken("there are signs in the head of the answer that HTTP lacks")
+            raise self._refuse("there are signs in the head of the answer that HTTP lacks")
         self.status = self._parser.get_status_code()
         self.version = self._parser.get_http_version()
         if self.version not in {"1.0", "1.1"}:
-            raise Broken(f"the host speaks HTTP/{self.version}")
+            raise self._refuse(f"the host speaks HTTP/{self.version}")
         if self.status == 101:
-            raise Broken(_SWITCHED)
+            raise self._refuse(_SWITCHED)
         if self.status < 100:
-            raise Broken(f"no answer has the status {self.status:03}")
+            raise self._refuse(f"no answer has the status {self.status:03}")
         if self.status < 200:
             self._informing = True
             return
@@ -175,7 +195,7 @@ class Reading:
 
     def on_body(self, piece: bytes) -> None:
         if self._informing:
-            raise Broken("an answer that is still to come has a body already")
+            raise self._refuse("an answer that is still to come has a body already")
         if not self.complete:
             self.body.append(piece)
 
