@@ -58,7 +58,12 @@ def make_server(path: Path, options: EngineOptions, key: str) -> Any:
     params.api_keys = [key]
     params.ui = False
     params.verbosity = -1
-    return xllamacpp.Server(params)
+    params.endpoint_metrics = True
+    server = xllamacpp.Server(params)
+    # Its loop answers this. Freed before that has begun, it would wait for the loop's end for ever,
+    # and hold the lock of the interpreter meanwhile.
+    server.handle_metrics()
+    return server
 
 
 def _fit(params: Any, options: EngineOptions, xllamacpp: Any) -> None:

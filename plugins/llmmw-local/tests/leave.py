@@ -6,9 +6,12 @@ import os
 import sys
 import threading
 import time
+from pathlib import Path
 
 import trio
+from llmmw_local._engine import Engine
 from llmmw_local._provider import Local
+from llmmw_local._server import EngineOptions
 
 from llmmw import Generate
 from llmmw.plugin import Call, Host, open_nursery
@@ -55,6 +58,20 @@ def fork(status: int, *, use: bool) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+def free_at_once() -> None:
+    """Close engines while they load: they are freed before their own threads have had a turn."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    for purpose in ("generate", "score", "embed"):
+        engine = Engine(Path(PATH), EngineOptions(slots=1, context=512, threads=1, purpose=purpose))
+        loading = threading.Thread(target=trio.run, args=(engine.open,))
+        loading.start()
+        while engine not in Engine.live:
+            time.sleep(0.001)
+        engine.close()
+        loading.join()
+
+
 if HOW == "writing":
     generate_beside(1000)
 elif HOW == "reading":
@@ -63,6 +80,8 @@ elif HOW == "reading":
 elif HOW == "loading":
     generate_beside(1, wait=False)
     time.sleep(0.3)
+elif HOW == "freed":
+    free_at_once()
 elif HOW == "fork":
     thread = generate_beside(150)
     print(fork(3, use=False), fork(4, use=True))

@@ -22,6 +22,12 @@ def test_leave_while(gguf, how):
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
+def test_free_at_once(gguf):
+    """As where a call is cancelled while its engine loads."""
+    ended = run(gguf, "freed")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
 @pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="this system does not fork")
 def test_fork(gguf):
     """A child gets its own engine and its own exit status; the parent's goes on."""
