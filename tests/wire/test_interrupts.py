@@ -4,6 +4,7 @@ an error of the host."""
 from __future__ import annotations
 
 import signal
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -14,63 +15,48 @@ from llmmw.testing import Answer, open_server
 from llmmw.wire import Http1Transport
 from llmmw.wire._http1._parse import Reading
 
-STEPS = [name for name in vars(Reading) if name.startswith("on_")]
+pytestmark = pytest.mark.usefixtures("signalled")
 
 
-@pytest.fixture(params=STEPS)
-def step(request: pytest.FixtureRequest) -> str:
-    """What the parser calls."""
-    return request.param
+@pytest.fixture(params=[name for name in vars(Reading) if name.startswith("on_")])
+def signalled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal comes as the parser calls for a step the first time; once for each step."""
+    plain, signals = getattr(Reading, request.param), iter([signal.SIGINT])
 
-
-def during(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a signal come as the parser calls for a step the first time."""
-    plain, signals = getattr(Reading, step), iter([signal.SIGINT])
-
-    def signalled(self: Reading, *told: Any) -> Any:
+    def call(self: Reading, *told: Any) -> Any:
         for one in signals:
             signal.raise_signal(one)
         return plain(self, *told)
 
-    monkeypatch.setattr(Reading, step, signalled)
+    monkeypatch.setattr(Reading, request.param, call)
 
 
-async def ask(times: int = 1) -> None:
+async def ask() -> None:
     """Ask a host, which answers well."""
     async with open_server(Answer(body=b"{}")) as server:
         async with httpx.AsyncClient(transport=Http1Transport()) as client:
-            for _ in range(times):
-                assert (await client.get(server.url)).json() == {}
-                await trio.lowlevel.checkpoint()
+            assert (await client.get(server.url)).json() == {}
+            await trio.lowlevel.checkpoint()
 
 
-def test_an_interrupt_ends_the_program(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    during(step, monkeypatch)
+async def ask_another() -> None:
+    """The same, while the error of one before is handled."""
+    try:
+        raise ConnectionError("another host is away")
+    except ConnectionError:
+        await ask()
+
+
+@pytest.mark.parametrize("asking", [ask, ask_another])
+def test_an_interrupt_ends_the_program(asking: Callable[[], Awaitable[None]]) -> None:
     with pytest.raises(KeyboardInterrupt):
-        trio.run(ask)
+        trio.run(asking)
 
 
-def test_an_interrupt_while_an_error_is_handled_ends_it_too(
-    step: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def ask_again() -> None:
-        try:
-            raise ConnectionError("another host is away")
-        except ConnectionError:
-            await ask()
-
-    during(step, monkeypatch)
-    with pytest.raises(KeyboardInterrupt):
-        trio.run(ask_again)
-
-
-def test_what_a_handler_of_signals_raises_is_raised(
-    step: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_handler_of_signals_raises_is_raised() -> None:
     def leave(number: int, frame: object) -> None:
         raise SystemExit(3)
 
-    during(step, monkeypatch)
     before = signal.signal(signal.SIGINT, leave)
     try:
         with pytest.raises(SystemExit, match="3"):
